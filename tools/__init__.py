@@ -1,0 +1,1 @@
+"""What builds and keeps the book: `make` calls these, one module a job."""
