@@ -1,0 +1,201 @@
+"""How an attempt is judged: compared with the truth on several inputs, then with the known mistakes, then diagnosed.
+
+An untouched stub is "not attempted", never right; an attempt that raises is told where.
+"""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from mathdl.arrays import describe
+from mathdl.diagnosis import diagnose
+
+__all__ = ["Exercise", "Verdict", "judge"]
+
+Status = Literal["not attempted", "not yet", "right"]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What one exercise asks and how it is judged.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case words joined by hyphens.
+    task : str
+        What is asked, in one sentence.
+    truth : object
+        The right function or value. For a derivative, compute it (``numeric.jacobian(f, x, method="complex").value``)
+        rather than writing the formula down a second time.
+    hints : tuple of str
+        From a nudge to nearly the answer; the first wrong attempt gets the first.
+    mistakes : mapping of str to object
+        A sentence that tells the student what went wrong -> the wrong function or value it belongs to.
+    inputs : tuple of tuples
+        The arguments a function is tried on; empty where a value is asked for.
+    rtol : float
+        How close counts as right, relative to the largest entry of the truth.
+    derivative : bool
+        Whether the result is a Jacobian or a gradient, so that ``diagnose`` applies.
+    """
+
+    name: str
+    task: str
+    truth: Any
+    hints: tuple[str, ...]
+    mistakes: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[tuple[Any, ...], ...] = ()
+    rtol: float = 1e-6
+    derivative: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to an attempt; prints as one sentence."""
+
+    name: str
+    status: Status
+    diagnosis: str = ""
+    hint: str = ""
+
+    def __repr__(self) -> str:
+        text = f"{self.name}: {self.status}"
+        if self.status == "right":
+            return f"✓ {text}"
+        if self.diagnosis:
+            text += f": {self.diagnosis}"
+        return text + (f"\n  Hint: {self.hint}" if self.hint else "")
+
+
+def judge(exercise: Exercise, attempt: Any, failures: int = 0) -> Verdict:
+    """Compare ``attempt`` with the exercise's truth; ``failures`` wrong attempts before decide which hint is given."""
+    try:
+        results = _results(exercise, attempt)
+    except _Untouched:
+        return Verdict(exercise.name, "not attempted")
+    except _Unusable as problem:
+        diagnosis: str | None = str(problem)
+    else:
+        diagnosis = _compare(exercise, results)
+    if diagnosis is None:
+        return Verdict(exercise.name, "right")
+    hint = exercise.hints[min(failures, len(exercise.hints) - 1)] if exercise.hints else ""
+    return Verdict(exercise.name, "not yet", diagnosis, hint)
+
+
+class _Untouched(Exception):
+    """The stub as it was handed out."""
+
+
+class _Unusable(Exception):
+    """An attempt that gives nothing to compare; the message says why."""
+
+
+def _is_stub(value: Any) -> bool:
+    return value is None or value is Ellipsis
+
+
+def _results(exercise: Exercise, attempt: Any) -> list[Any]:
+    """Return the attempt's value for each input (or the attempt itself, where a value is asked for)."""
+    if _is_stub(attempt):
+        raise _Untouched
+    if not exercise.inputs:
+        if callable(attempt):
+            raise _Unusable(f"got {describe(attempt)}; the exercise asks for a value: call the function first")
+        return [attempt]
+    if not callable(attempt):
+        raise _Unusable(f"got {describe(attempt)}; the exercise asks for the function itself: hand it over uncalled")
+    return [_call(attempt, arguments) for arguments in exercise.inputs]
+
+
+def _call(attempt: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        result = attempt(*copy.deepcopy(arguments))
+    except NotImplementedError:
+        raise _Untouched from None
+    except Exception as error:
+        shapes = ", ".join(describe(a) for a in arguments)
+        raise _Unusable(f"called with {shapes} it raised {type(error).__name__}: {error}{_where(error)}") from error
+    if _is_stub(result):
+        raise _Untouched
+    return result
+
+
+def _where(error: Exception) -> str:
+    """Name the attempt's own line that raised; nothing if the call itself did not fit."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # without the call in this file
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" (at `{own[-1].line}`)" if own else ""
+
+
+def _compare(exercise: Exercise, results: list[Any]) -> str | None:
+    """Return ``None`` if the results are right, otherwise what is wrong with them."""
+    truths = _expected(exercise, exercise.truth)
+    if all(_close(r, t, exercise.rtol) for r, t in zip(results, truths, strict=True)):
+        return None
+    for sentence, wrong in exercise.mistakes.items():
+        if all(_close(r, w, exercise.rtol) for r, w in zip(results, _expected(exercise, wrong), strict=True)):
+            return sentence
+    differences = [
+        _describe_difference(exercise, arguments, result, truth)
+        for arguments, result, truth in zip(exercise.inputs or ((),), results, truths, strict=True)
+        if not _close(result, truth, exercise.rtol)
+    ]
+    # A sentence that names a number may be true of one input only.
+    first = differences[0]
+    if len(set(differences)) == 1:
+        return first
+    return f"for the first input that differs, {first[0].lower() if first.startswith('The ') else first[0]}{first[1:]}"
+
+
+def _expected(exercise: Exercise, function: Any) -> list[Any]:
+    return [function(*copy.deepcopy(a)) for a in exercise.inputs] if exercise.inputs else [function]
+
+
+def _close(result: Any, truth: Any, rtol: float) -> bool:
+    if isinstance(truth, str):
+        return isinstance(result, str) and result.strip().lower() == truth.strip().lower()
+    a, b = _numbers(result), np.asarray(truth)
+    if a is None or a.shape != b.shape:
+        return False
+    scale = float(np.max(np.abs(b), initial=0.0))
+    return bool(np.all(np.abs(a - b) <= rtol * (scale if scale > 0 else 1.0)))  # a NaN compares false
+
+
+def _numbers(value: Any) -> np.ndarray[Any, np.dtype[Any]] | None:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return None
+    if array.dtype.kind not in "biufc":
+        return None
+    return array if array.dtype.kind == "c" else array.astype(float)  # booleans and unsigned integers do not subtract
+
+
+def _describe_difference(exercise: Exercise, arguments: tuple[Any, ...], result: Any, truth: Any) -> str:
+    if isinstance(truth, str):
+        return f"{result!r} is not the answer" if isinstance(result, str) else f"got {describe(result)}; wanted a word"
+    a, b = _numbers(result), np.asarray(truth)
+    if a is None:
+        return f"got {describe(result)}; wanted " + ("a number" if b.ndim == 0 else f"numbers with shape {b.shape}")
+    if np.iscomplexobj(a) and not np.iscomplexobj(b):
+        return "got complex numbers; wanted real ones"
+    if exercise.derivative:
+        found = diagnose(a, b)
+        return "right to six digits, and the exercise asks for more" if found.kind == "right" else found.sentence
+    if a.shape != b.shape:
+        return f"the result has shape {a.shape}; wanted {b.shape}"
+    if a.ndim == 0:
+        where = f" for the input {arguments[0]}" if len(arguments) == 1 and np.ndim(arguments[0]) == 0 else ""
+        return f"{float(a):.6g} is not the right number{where}"
+    wrong = np.abs(a - b) > exercise.rtol * max(float(np.max(np.abs(b))), np.finfo(float).tiny)
+    wrong |= ~np.isfinite(a)
+    first = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{int(wrong.sum())} of {wrong.size} entries differ, the first at index {first}: {a[first]:.6g}"

@@ -1,0 +1,344 @@
+"""The book's style and the figures that recur: rows of small images, heat maps of matrices, error curves, warped grids.
+
+Colour has one meaning throughout: what is pushed forward is orange, what is pulled back is blue, a Jacobian neutral.
+The functions draw what they are given and compute nothing; every chapter calls ``style()`` once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from numpy.typing import ArrayLike, NDArray
+
+from mathdl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "DIVERGING", "SEQUENTIAL", "error_curves", "images", "matrix", "style", "warped_grid"]
+
+#: One colour for each quantity, from the colour-blind safe palette of Okabe and Ito (2008).
+COLORS: Mapping[str, str] = {
+    "tangent": "#D55E00",  # pushed forward: tangents, columns, responses
+    "cotangent": "#0072B2",  # pulled back: cotangents, rows, gradients
+    "jacobian": "#4D4D4D",  # the Jacobian itself, and its linear map
+    "function": "#000000",  # f, the real thing
+    "reference": "#009E73",  # the right answer that something is measured against
+    "error": "#CC79A7",  # a difference between two things that should agree
+    "accent": "#E69F00",  # one more, where a figure needs it
+}
+#: For values with a sign; zero is white, red is positive.
+DIVERGING = "RdBu_r"
+#: For values without a sign; white is zero.
+SEQUENTIAL = "Greys"
+
+
+def style(format: Literal["svg", "png"] = "svg") -> None:
+    """Set the book's figure style, once at the top of a chapter.
+
+    Parameters
+    ----------
+    format : {"svg", "png"}
+        How notebooks show figures: ``"svg"`` for lines, ``"png"`` for dense images.
+
+    Examples
+    --------
+    >>> style()
+    >>> mpl.rcParams["axes.spines.top"]
+    False
+    """
+    if format not in ("svg", "png"):
+        raise InvalidInput("format", repr(format), "'svg' or 'png'")
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (5.2, 3.4),
+            "figure.dpi": 96,
+            "savefig.dpi": 192,
+            "figure.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "legend.fontsize": 10,
+            "xtick.labelsize": 10,
+            "ytick.labelsize": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.prop_cycle": cycler(
+                color=[COLORS[k] for k in ("tangent", "cotangent", "reference", "error", "accent")]
+            ),
+            "axes.grid": False,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "image.interpolation": "nearest",
+            # the same figure gives the same bytes, so that a rebuilt site differs only where the book does
+            "svg.hashsalt": "mathdl",
+            "svg.fonttype": "path",
+        }
+    )
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:  # outside a notebook: nothing to set, and no shell to start
+        return
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    metadata = {"metadata": {"Date": None}} if format == "svg" else {}
+    set_matplotlib_formats(format, **metadata)  # type: ignore[no-untyped-call]
+
+
+def images(
+    rows: ArrayLike,
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 5,
+    signed: bool = True,
+    title: str = "",
+    label: str = "",
+    limit: float | None = None,
+) -> tuple[Figure, NDArray[Any]]:
+    """Draw a stack of small images on one common scale, as a Jacobian's rows when the input is an image.
+
+    Parameters
+    ----------
+    rows : array_like, shape (k, height, width)
+        The images.
+    titles : sequence of str, optional
+        One title for each image.
+    columns : int
+        How many stand side by side.
+    signed : bool
+        Whether zero is the middle of the scale (red positive, blue negative) or its white end.
+    title : str
+        What the figure shows, above all images.
+    label : str
+        What the colour bar says; none is drawn if empty.
+    limit : float, optional
+        The end of the scale; by default the largest magnitude.
+
+    Returns
+    -------
+    figure, axes
+        ``axes`` has shape (rows of images, columns).
+
+    Raises
+    ------
+    InvalidInput
+        If ``rows`` is not three-dimensional or the number of titles differs.
+
+    Examples
+    --------
+    >>> figure, axes = images(np.zeros((10, 8, 8)), [str(i) for i in range(10)])
+    >>> axes.shape
+    (2, 5)
+    """
+    stack = np.asarray(rows, dtype=float)
+    if columns < 1:
+        raise InvalidInput("columns", str(columns), "at least 1")
+    if stack.ndim != 3 or stack.size == 0:
+        raise InvalidInput("rows", f"shape {stack.shape}", "a stack of images with shape (k, height, width)")
+    if titles is not None and len(titles) != len(stack):
+        raise InvalidInput("titles", f"{len(titles)} titles", f"one for each of the {len(stack)} images")
+    lines = -(-len(stack) // columns)
+    height = 5.2 / columns * lines * 1.22 + (0.8 if label else 0.0) + (0.3 if title else 0.0)
+    figure, axes = plt.subplots(lines, columns, figsize=(5.2, height), squeeze=False)
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    top = limit if limit is not None else float(np.abs(stack).max()) or 1.0
+    drawn = None
+    for k, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if k < len(stack):
+            drawn = axis.imshow(
+                stack[k], cmap=DIVERGING if signed else SEQUENTIAL, vmin=-top if signed else 0, vmax=top
+            )
+            if titles is not None:
+                axis.set_title(titles[k], loc="center")
+    if label and drawn is not None:
+        figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, aspect=30, location="bottom")
+    return figure, axes
+
+
+def matrix(
+    values: ArrayLike,
+    title: str = "",
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    annotate: bool = False,
+    axis: Axes | None = None,
+    limit: float | None = None,
+) -> Axes:
+    """Draw a matrix as a heat map: zero white, positive red, negative blue.
+
+    Parameters
+    ----------
+    values : array_like, shape (m, n)
+        The matrix.
+    title, xlabel, ylabel : str
+        What the axes say.
+    annotate : bool
+        Write each entry into its cell (for small matrices).
+    axis : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    limit : float, optional
+        The end of the colour scale; by default the largest magnitude.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidInput
+        If ``values`` is not a matrix.
+
+    Examples
+    --------
+    >>> matrix(np.eye(3), "the identity").get_title(loc="left")
+    'the identity'
+    """
+    grid = np.asarray(values, dtype=float)
+    if grid.ndim != 2 or grid.size == 0:
+        raise InvalidInput("values", f"shape {grid.shape}", "a matrix with shape (m, n)")
+    axis = plt.subplots()[1] if axis is None else axis
+    top = limit if limit is not None else float(np.abs(grid).max()) or 1.0
+    drawn = axis.imshow(
+        grid, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto" if grid.shape[0] != grid.shape[1] else "equal"
+    )
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set_title(title, loc="left")
+    axis.spines[:].set_visible(False)
+    if annotate:
+        for (i, j), entry in np.ndenumerate(grid):
+            axis.text(
+                j,
+                i,
+                f"{entry:.2g}",
+                ha="center",
+                va="center",
+                color="white" if abs(entry) > 0.6 * top else "black",
+                fontsize=10,
+            )
+    else:
+        axis.figure.colorbar(drawn, ax=axis, shrink=0.8)
+    return axis
+
+
+def error_curves(
+    steps: ArrayLike,
+    errors: Mapping[str, ArrayLike],
+    *,
+    colors: Mapping[str, str] | None = None,
+    xlabel: str = "step h",
+    ylabel: str = "error",
+    title: str = "",
+    axis: Axes | None = None,
+) -> Axes:
+    """Draw errors against step sizes on logarithmic axes, each curve with its own marker.
+
+    Parameters
+    ----------
+    steps : array_like, shape (k,)
+        The step sizes.
+    errors : mapping of str to array_like, shape (k,)
+        A curve for each name; zeros are left out, because a logarithm cannot show them.
+    colors : mapping of str to str, optional
+        The colour of each name.
+    xlabel, ylabel, title : str
+        What the axes say.
+    axis : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidInput
+        If a curve has another number of errors than there are steps, or a negative one.
+
+    Examples
+    --------
+    >>> h = np.logspace(-8, -1, 8)
+    >>> error_curves(h, {"forward": h, "central": h**2}).get_xscale()
+    'log'
+    """
+    axis = plt.subplots()[1] if axis is None else axis
+    h = np.asarray(steps, dtype=float)
+    for (name, curve), marker in zip(errors.items(), "osD^vP*X" * (1 + len(errors) // 8), strict=False):
+        e = np.asarray(curve, dtype=float)
+        if e.shape != h.shape or np.any(e < 0):
+            raise InvalidInput(
+                f"errors[{name!r}]",
+                "negative numbers" if e.shape == h.shape else f"shape {e.shape}",
+                f"one error that is not negative for each of the {h.size} steps",
+            )
+        axis.loglog(
+            h, np.where(e > 0, e, np.nan), marker=marker, markersize=4, label=name, color=(colors or {}).get(name)
+        )
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set_title(title, loc="left")
+    axis.legend()
+    return axis
+
+
+def warped_grid(
+    f: Callable[[NDArray[np.float64]], ArrayLike],
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    axis: Axes | None = None,
+    color: str = COLORS["function"],
+    **line: Any,
+) -> Axes:
+    """Draw the image of a rectangular grid under a map of the plane.
+
+    Parameters
+    ----------
+    f : callable
+        Takes points of shape (2, k), first axis the coordinates, and returns (2, k).
+    x, y : array_like, shape (p,) and (q,)
+        Where the grid's vertical and horizontal lines stand.
+    axis : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    color : str
+        The lines' colour.
+    **line
+        Passed on to ``Axes.plot``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidInput
+        If ``f`` does not return an array with the shape of its points.
+
+    Examples
+    --------
+    >>> axis = warped_grid(lambda p: p, [0.0, 1.0], [0.0, 0.5, 1.0])
+    >>> len(axis.lines)
+    5
+    """
+    axis = plt.subplots()[1] if axis is None else axis
+    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    fine_x, fine_y = np.linspace(xs.min(), xs.max(), 200), np.linspace(ys.min(), ys.max(), 200)
+    curves = [np.stack([np.full_like(fine_y, u), fine_y]) for u in xs] + [
+        np.stack([fine_x, np.full_like(fine_x, v)]) for v in ys
+    ]
+    options = {"color": color, "linewidth": 1.0, **line}
+    for curve in curves:
+        image = np.asarray(f(curve), dtype=float)
+        if image.shape != curve.shape:
+            raise InvalidInput("f", f"a result with shape {image.shape}", f"the shape of the points, {curve.shape}")
+        axis.plot(image[0], image[1], **options)
+    return axis
