@@ -18,6 +18,7 @@ test: lint unit book site nbval  ## everything that must hold: code, chapters, n
 
 lint: $(READY)  ## ruff and mypy
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
 unit: $(READY)  ## the package's tests and doctests, with coverage, and the chapter checks

@@ -23,7 +23,7 @@ if __package__ is None:  # run as `python tools/build.py`
 
 from tools.settings import BUILD, ROOT, SITE, chapters, environment, pages
 
-DIGEST = BUILD / "inputs.sha256"      # written when a build has finished well, absent otherwise
+DIGEST = BUILD / "inputs.sha256"  # written when a build has finished well, absent otherwise
 LOG = BUILD / "build.log"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,7 +31,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def inputs() -> list[Path]:
     """Return every file that pages depend on without naming it."""
     found = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt", "pyproject.toml")]
-    for folder in ("mathdl", "book/_ext", "book/_static", "book/_data", "tools"):
+    for folder in ("mathdl", "book/_ext", "book/_static", "book/_templates", "book/_data", "tools"):
         found += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     sklearn = importlib.util.find_spec("sklearn")
     if sklearn is not None and sklearn.origin is not None:  # the real data sets ship inside it
@@ -52,9 +52,20 @@ def run_jupyter_book() -> int:
     """Run the build, showing and logging what it says; return its exit status."""
     jupyter_book = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", jupyter_book, "build", "-W", "-n", "--keep-going", str(ROOT)]
-    with LOG.open("w", encoding="utf-8") as log, subprocess.Popen(
-            command, cwd=ROOT, env={**environment(), "NO_COLOR": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", errors="replace", start_new_session=os.name != "nt") as process:
+    with (
+        LOG.open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**environment(), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=os.name != "nt",
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -71,7 +82,12 @@ def run_jupyter_book() -> int:
 
 def interesting(line: str) -> bool:
     """Whether a line of the build's output tells a person something."""
-    return bool(re.search(r"WARNING|ERROR|[Ee]rror|Executed notebook|Exception", line)) and "IPKernelApp" not in line
+    return bool(re.search(r"Executed notebook|Exception", line)) or complaint(line)
+
+
+def complaint(line: str) -> bool:
+    """Whether a line is a warning or an error of the book, and not of the kernel's transport or a settings dump."""
+    return bool(re.search(r"WARNING|ERROR|[Ee]rror", line)) and not re.search(r"IPKernelApp|ParserConfig", line)
 
 
 def failed_cells() -> list[str]:
@@ -85,7 +101,14 @@ def failed_cells() -> list[str]:
         lines = [line for line in text.strip().splitlines() if line.strip()]
         match = re.search(r"following cell:\n-+\n(.*?)\n-+\n", text, re.DOTALL)
         where = cell_number(page, match.group(1)) if match else "a cell"
-        exception = next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception|Warning|Derivative|Input|\w+): ", line)), lines[-1])
+        exception = next(
+            (
+                line
+                for line in reversed(lines)
+                if re.match(r"[\w.]+(Error|Exception|Warning|Derivative|Input|\w+): ", line)
+            ),
+            lines[-1],
+        )
         sentences.append(f"{page.relative_to(ROOT)}: {where} raised {exception}")
     return sentences
 
@@ -133,8 +156,7 @@ def main() -> int:
 
 def last_complaints() -> str:
     """Return the warnings and errors that the log ends with, for a failure that is not a chapter's."""
-    lines = LOG.read_text(encoding="utf-8").splitlines()
-    return "\n".join([line for line in lines if re.search(r"WARNING|ERROR|[Ee]rror:", line) and "IPKernelApp" not in line][-8:])
+    return "\n".join([line for line in LOG.read_text(encoding="utf-8").splitlines() if complaint(line)][-8:])
 
 
 if __name__ == "__main__":

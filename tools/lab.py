@@ -31,5 +31,14 @@ def copy_new(source: Path = NOTEBOOKS, work: Path = WORK) -> list[Path]:
 if __name__ == "__main__":
     for copy in copy_new():
         print(f"new: {copy.relative_to(ROOT)}")
-    lab = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={WORK}", *sys.argv[1:]]
-    sys.exit(subprocess.call(lab, env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}))
+    # The course's folder is the root, so that links from a notebook to the book's pages open too.
+    lab = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={ROOT}",
+        f"--LabApp.default_url=/lab/tree/{WORK.name}/index.ipynb",
+        *sys.argv[1:],
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    sys.exit(subprocess.call(lab, env={**os.environ, "PATH": path}))

@@ -25,6 +25,7 @@ from tools.settings import BOOK, ENVIRONMENT, NOTEBOOKS, ROOT, chapters
 EVAL = re.compile(r"\{eval\}`([^`]+)`")
 LINK = re.compile(r"(\]\()([^)\s:]+\.md)?(#[\w-]+)?(\))")
 PICTURE = re.compile(r"(\{(?:figure|image)\} )(\S+)")
+SOLUTION = "# The solution\n"  # JupyterLab shows the first line of a folded cell: let it not be the answer
 BIBLIOGRAPHY = BOOK / "appendix" / "bibliography.md"
 
 
@@ -36,17 +37,22 @@ def notebook_path(chapter: Path) -> Path:
 def convert(chapter: Path) -> Any:
     """Return the notebook of a chapter, not executed, with links that work from where it will stand."""
     notebook = jupytext.reads(chapter.read_text(encoding="utf-8"), fmt="md:myst")
-    notebook.metadata = nbformat.from_dict({
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "language_info": {"name": "python"},
-    })
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }
+    )
     keys = set(re.findall(r"^\(([\w-]+)\)=$", BIBLIOGRAPHY.read_text(encoding="utf-8"), re.MULTILINE))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
+        if "solution" in cell.metadata.get("tags", []):
+            cell.source = SOLUTION + cell.source
         if cell.cell_type == "markdown":
             cell.source = LINK.sub(lambda match: _relink(match, chapter, keys), cell.source)
-            cell.source = PICTURE.sub(lambda match: match[1] + _from_notebook(chapter, chapter.parent / match[2]),
-                                      cell.source)
+            cell.source = PICTURE.sub(
+                lambda match: match[1] + _from_notebook(chapter, chapter.parent / match[2]), cell.source
+            )
     return notebook
 
 
@@ -76,7 +82,8 @@ class Client(NotebookClient):
             reply: Any = await self.async_wait_for_reply(client.execute("", silent=True, user_expressions=keys))
             results = reply["content"]["user_expressions"]
             cell.metadata["user_expressions"] = [
-                {"expression": expression, "result": results[key]} for key, expression in keys.items()]
+                {"expression": expression, "result": results[key]} for key, expression in keys.items()
+            ]
             for key, expression in keys.items():
                 if results[key]["status"] != "ok":
                     raise ValueError(f"{{eval}}`{expression}` raised {results[key]['ename']}: {results[key]['evalue']}")
@@ -86,8 +93,9 @@ class Client(NotebookClient):
 def execute(notebook: Any, folder: Path) -> Any:
     """Run a notebook in ``folder`` and strip what would differ between two runs."""
     os.environ.update(ENVIRONMENT)
-    Client(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
-           record_timing=False).execute()
+    Client(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, record_timing=False
+    ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})

