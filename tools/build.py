@@ -81,13 +81,8 @@ def run_jupyter_book() -> int:
 
 
 def interesting(line: str) -> bool:
-    """Whether a line of the build's output tells a person something."""
-    return bool(re.search(r"Executed notebook|Exception", line)) or complaint(line)
-
-
-def complaint(line: str) -> bool:
-    """Whether a line is a warning or an error of the book, and not of the kernel's transport or a settings dump."""
-    return bool(re.search(r"WARNING|ERROR|[Ee]rror", line)) and not re.search(r"IPKernelApp|ParserConfig", line)
+    """Whether a line of the build's output tells a person something while it runs."""
+    return "Executed notebook" in line or ("WARNING" in line and "IPKernelApp" not in line)
 
 
 def failed_cells() -> list[str]:
@@ -155,8 +150,10 @@ def main() -> int:
 
 
 def last_complaints() -> str:
-    """Return the warnings and errors that the log ends with, for a failure that is not a chapter's."""
-    return "\n".join([line for line in LOG.read_text(encoding="utf-8").splitlines() if complaint(line)][-8:])
+    """Return what the log says of a failure that is no chapter's: the error that ended the build, else its warnings."""
+    lines = LOG.read_text(encoding="utf-8").splitlines()
+    errors = [line.partition(": ")[2] for line in lines if line.startswith(("sphinx.errors.", "docutils."))]
+    return "\n".join(errors[-1:] or [line for line in lines if interesting(line) or "Error: " in line][-8:])
 
 
 if __name__ == "__main__":

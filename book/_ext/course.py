@@ -95,8 +95,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     unpunctuate_number(page)
     tie_punctuation(page)
     describe_figures(page)
-    if re.match(r"book/\d", pagename):
-        page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
+    page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
 
 
@@ -170,7 +169,7 @@ def describe_figures(page: BeautifulSoup) -> None:
 
 
 def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
-    """Return what stands under a chapter: its source, the API it uses, how to cite it."""
+    """Return what stands under every page: its source, the API it uses if any, how to cite it."""
     pathto = context["pathto"]
     source = pathto(f"_sources/{context['sourcename']}", True)
     title = BeautifulSoup(context["title"], "html.parser").get_text()
@@ -178,15 +177,17 @@ def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
         f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
         for name, anchor in api_entries(app, pagename)
     )
+    used = f"<p><strong>Used from mathdl</strong> {entries}</p>" if entries else ""
+    where = "" if title == app.config.project else f"“{html.escape(title)}”, in "
     cite = (
-        f"{html.escape(app.config.author)} ({app.config.copyright}). “{html.escape(title)}”, in "
+        f"{html.escape(app.config.author)} ({app.config.copyright}). {where}"
         f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. "
         "Text and figures CC BY 4.0, code BSD-3-Clause."
     )
     return (
         f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
         f'<a href="{source}">this page as MyST Markdown</a></p>'
-        f"<p><strong>Used from mathdl</strong> {entries}</p><p><strong>Cite</strong> {cite}</p></aside>"
+        f"{used}<p><strong>Cite</strong> {cite}</p></aside>"
     )
 
 
