@@ -184,6 +184,17 @@ def accessibility(page: Any, only: list[str] | None = None) -> list[str]:
     ]
 
 
+def scrolling(page: Any) -> list[str]:
+    """The formulas and the code in sight that have to be scrolled sideways: none should on a wide screen."""
+    return list(
+        page.evaluate("""() =>
+        [...document.querySelectorAll('article :is(div.math, div.math .katex-html, pre)')]
+            .filter(box => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
+            .map(box => `${box.scrollWidth - box.clientWidth} pixels too wide: ${box.textContent.slice(0, 80)}`)
+        """)
+    )
+
+
 def overflow(page: Any) -> list[str]:
     """What reaches beyond the window's left or right edge and cannot be scrolled to inside a box of its own."""
     return list(

@@ -77,6 +77,7 @@ def wide(browser: Any, address: str) -> Callable[[str, str], Findings]:
                     "accessibility": browsing.accessibility(seen.page),
                     "images": browsing.bad_images(seen.page),
                     "overflow": browsing.overflow(seen.page),
+                    "scrolling": browsing.scrolling(seen.page),
                     "skip link": _skip_link(seen.page),
                     "print": browsing.print_problems(seen.page, theme),
                     "errors": seen.errors,
@@ -275,6 +276,11 @@ def test_nothing_overflows(narrow: Any, page: str, width: str) -> None:
 @every_page
 def test_nothing_overflows_on_a_wide_screen(wide: Any, page: str) -> None:
     _none(wide(page, "light")["overflow"])
+
+
+@every_page
+def test_nothing_scrolls_sideways_on_a_wide_screen(wide: Any, page: str) -> None:
+    _none(wide(page, "light")["scrolling"])
 
 
 @every_page
@@ -663,3 +669,8 @@ def test_a_missing_browser_is_skipped_by_name_and_fails_on_ci(monkeypatch: pytes
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="CI is set"):
         _unavailable("Chromium is not installed")
+
+
+def test_what_scrolls_on_a_wide_screen_is_found(planted: Callable[..., Any]) -> None:
+    page = planted(f'<article><pre style="overflow-x: auto">{"long " * 80}</pre><pre>short</pre></article>').page
+    assert len(browsing.scrolling(page)) == 1
