@@ -6,6 +6,7 @@ An untouched stub is "not attempted", never right; an attempt that raises is tol
 from __future__ import annotations
 
 import copy
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -148,9 +149,10 @@ def _compare(exercise: Exercise, results: list[Any]) -> str | None:
         for arguments, result, truth in zip(exercise.inputs or ((),), results, truths, strict=True)
         if not _close(result, truth, exercise.rtol)
     ]
-    # A sentence that names a number may be true of one input only.
     first = differences[0]
-    if len(set(differences)) == 1:
+    # The same slip may be told with other shapes; a factor, or another slip, is true of one input only.
+    alike = len({re.sub(r"[\d.,()\[\] ]+", " ", sentence) for sentence in differences}) == 1
+    if len(set(differences)) == 1 or (alike and "factor" not in first):
         return first
     return f"for the first input that differs, {first[0].lower() if first.startswith('The ') else first[0]}{first[1:]}"
 

@@ -280,3 +280,9 @@ def test_a_number_that_holds_for_one_input_only_is_said_of_that_input() -> None:
 def test_an_answer_that_is_right_to_six_digits_only_is_not_called_wrong() -> None:
     exact = Exercise("exact", "∂x²", lambda x: 2 * x, ("a hint",), derivative=True, inputs=((np.ones(3),),), rtol=1e-12)
     assert judge(exact, lambda x: 2 * x + 1e-9).diagnosis == "right to six digits, and the exercise asks for more"
+
+
+def test_one_slip_told_with_two_shapes_is_one_slip() -> None:
+    inputs = tuple((np.arange(float(m * n)).reshape(m, n),) for m, n in ((2, 3), (4, 5)))
+    same = Exercise("same", "the Jacobian of W x", lambda W: W, ("a hint",), derivative=True, inputs=inputs)
+    assert judge(same, lambda W: W.T).diagnosis == "The claim is transposed: its shape is (3, 2) where (2, 3) is due."
