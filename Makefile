@@ -46,14 +46,16 @@ lock: $(READY)  ## write requirements.txt anew from pyproject.toml
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) _build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
-# The environment: made when missing, made anew when the lock or the package's metadata changed.
+# The environment: made when missing, and anew when the text of the lock or of the package's metadata has changed.
 $(READY): requirements.txt pyproject.toml
-	@python=$$(for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	@if cmp -s requirements.txt $(VENV)/requirements.txt && cmp -s pyproject.toml $(VENV)/pyproject.toml; then \
+	    touch $@; exit 0; fi; \
+	python=$$(for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done); \
 	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none was found on PATH."; exit 1; fi; \
 	echo "Setting up $(VENV) with $$($$python --version) (a minute or two) ..."; \
 	rm -rf $(VENV); \
-	$$python -m venv $(VENV) || { echo "Python's venv module is not complete here (Debian: apt install python3-venv)."; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	$$python -m venv $(VENV) || { echo "Python's venv module is not complete here (Debian: apt install python3-venv)."; exit 1; }; \
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt && \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	cp requirements.txt pyproject.toml $(VENV)/ && touch $@
