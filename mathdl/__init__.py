@@ -12,15 +12,35 @@ from typing import TYPE_CHECKING, Any
 from mathdl import errors
 
 if TYPE_CHECKING:
-    from mathdl import checking, exercises, numeric, plot, symbolic
+    from mathdl import autodiff, checking, exercises, numeric, plot, symbolic
+    from mathdl.autodiff import flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
 
 __version__ = "0.1.0"
-__all__ = ["check_jacobian", "checking", "diagnose", "errors", "exercises", "numeric", "plot", "symbolic"]
+__all__ = [
+    "autodiff",
+    "check_jacobian",
+    "checking",
+    "diagnose",
+    "errors",
+    "exercises",
+    "flatten",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "numeric",
+    "plot",
+    "symbolic",
+    "value_and_grad",
+    "vjp",
+]
 
 # public name -> (module, attribute in it, or None for the module itself)
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "autodiff": ("mathdl.autodiff", None),
     "checking": ("mathdl.checking", None),
     "exercises": ("mathdl.exercises", None),
     "numeric": ("mathdl.numeric", None),
@@ -28,6 +48,14 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "symbolic": ("mathdl.symbolic", None),
     "check_jacobian": ("mathdl.checking", "check_jacobian"),
     "diagnose": ("mathdl.diagnosis", "diagnose"),
+    "flatten": ("mathdl.autodiff", "flatten"),
+    "grad": ("mathdl.autodiff", "grad"),
+    "hessian": ("mathdl.autodiff", "hessian"),
+    "hvp": ("mathdl.autodiff", "hvp"),
+    "jacobian": ("mathdl.autodiff", "jacobian"),
+    "jvp": ("mathdl.autodiff", "jvp"),
+    "value_and_grad": ("mathdl.autodiff", "value_and_grad"),
+    "vjp": ("mathdl.autodiff", "vjp"),
 }
 
 

@@ -57,7 +57,7 @@ def test_the_list_of_names_is_sorted_complete_and_has_none_twice() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'jacobain'; it has check_jacobian, .*symbolic"):
+    with pytest.raises(AttributeError, match=r"no attribute 'jacobain'; it has autodiff, check_jacobian, .*symbolic"):
         md.jacobain  # noqa: B018
     assert not hasattr(md, "nothing")
 

@@ -1,0 +1,14 @@
+"""Jacobians as programs: a NumPy function is followed step by step, and derivatives travel along, forward or backward.
+
+Right, or a named error: what has no rule raises `mathdl.errors.NotDifferentiable` and says what to write instead.
+Explained in the chapter *Automatic differentiation*.
+"""
+
+from __future__ import annotations
+
+from mathdl.autodiff import operators  # noqa: F401  gives traced arrays what they can do
+from mathdl.autodiff.rules import joining, linear_algebra, products, reductions, shapes  # noqa: F401  they fill the table
+from mathdl.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from mathdl.autodiff.trees import flatten
+
+__all__ = ["flatten", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

@@ -1,0 +1,144 @@
+"""NumPy's two protocols: which rule a call is handed to, and what is refused, by name.
+
+Explained in the chapter *Automatic differentiation*.
+Whatever is in no table is refused: there is no way around the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from mathdl.autodiff.naming import full_name, refuse
+from mathdl.autodiff.primitives import CONSTANT, ELEMENTWISE, RULES, Rule, parameters, partials
+from mathdl.autodiff.trace import Traced, binary, concrete, lift, unary
+from mathdl.errors import NotDifferentiable
+
+__all__ = ["call_function", "call_ufunc", "elementwise"]
+
+
+def elementwise(function: Any, arguments: Sequence[Any]) -> Any:
+    """Apply a function from the table of partial derivatives."""
+    row = partials(function)
+    if row is None or len(row) != len(arguments):
+        raise no_rule(function)
+    if len(arguments) == 2:
+        return binary(function, function, *arguments)
+    x = lift(arguments[0])
+    return unary(function, row[0], x) if isinstance(x, Traced) else function(x)
+
+
+_HARMLESS: Final = {"casting": "same_kind", "order": "K", "dtype": None, "subok": True, "where": True, "out": None}
+
+
+def call_ufunc(function: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What ``function.method(*inputs, **kwargs)`` gives when an input, or an output, is traced."""
+    if method != "__call__":
+        return _call_method(function, method, inputs, kwargs)
+    for name, given in kwargs.items():
+        if name not in _HARMLESS or not (given is _HARMLESS[name] or _equal(given, _HARMLESS[name])):
+            raise _refused_argument(function, name)
+    if function in CONSTANT:
+        return function(*map(concrete, inputs))
+    if function in RULES:
+        return RULES[function].apply(*inputs)
+    return elementwise(function, inputs)
+
+
+def _refused_argument(function: Any, name: str) -> NotDifferentiable:
+    if name == "out":
+        return refuse(
+            function, "its result is written into an existing array", "leave out= away; write y = y + x, not y += x"
+        )
+    return refuse(function, f"its argument {name}= has no derivative rule", f"leave {name}= away")
+
+
+_AS_FUNCTION: Final = {
+    ("reduce", np.add): np.sum,
+    ("reduce", np.multiply): np.prod,
+    ("reduce", np.maximum): np.max,
+    ("reduce", np.minimum): np.min,
+    ("accumulate", np.add): np.cumsum,
+    ("accumulate", np.multiply): np.cumprod,
+}
+
+
+def _call_method(function: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if method == "outer" and not kwargs and function.signature is None and function.nout == 1 and function.nin == 2:
+        a, b = map(lift, inputs)
+        return function(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+    same = _AS_FUNCTION.get((method, function))
+    if same is None:
+        raise refuse(
+            f"{full_name(function)}.{method}", "it has no derivative rule", "use np.sum, np.max, np.outer, ..."
+        )
+    positional = dict(zip(("array", "axis", "dtype", "out"), inputs, strict=False))
+    array = positional.pop("array")
+    given = {"axis": 0} | positional | kwargs
+    return call_function(same, (array,), given)
+
+
+def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a NumPy function gives when an argument is traced."""
+    found = RULES.get(function)
+    if found is None:
+        if function in CONSTANT:
+            return function(*map(concrete, args), **{name: concrete(given) for name, given in kwargs.items()})
+        if partials(function) is not None:
+            return elementwise(function, args)
+        raise no_rule(function)
+    if len(args) <= found.leading and found.names.issuperset(kwargs):
+        return found.apply(*args, **kwargs)
+    return found.apply(**_bound(found, args, kwargs))
+
+
+def _bound(found: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name; those that the rule does not know must have their default value."""
+    theirs = parameters(found.function)
+    given = dict(zip(theirs, args, strict=False)) | kwargs
+    for name in [name for name in given if name not in found.names]:
+        value = given.pop(name)
+        default = theirs[name].default if name in theirs else None
+        if value is not None and value is not default and not _equal(value, default):
+            raise _refused_argument(found.function, name)
+    return given
+
+
+def _equal(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and isinstance(value, (bool, int, str)) and bool(value == default)
+
+
+def no_rule(function: Any) -> NotDifferentiable:
+    """The error for a function that is in no table."""
+    name = getattr(function, "__name__", str(function))
+    if name in _IN_PLACE:
+        return refuse(function, "it writes into an existing array", _IN_PLACE[name])
+    return refuse(
+        function, "it has no derivative rule", "write it with functions that have one, or use mathdl.numeric.jacobian"
+    )
+
+
+_IN_PLACE: Final = {
+    "copyto": "use np.where(mask, new, old)",
+    "put": "use np.where(mask, new, old)",
+    "place": "use np.where(mask, new, old)",
+    "putmask": "use np.where(mask, new, old)",
+    "put_along_axis": "use np.where(mask, new, old)",
+    "fill_diagonal": "use x * (1 - np.eye(n)) + np.diag(d)",
+}
+
+
+def _array_ufunc(self: Traced, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    if len(inputs) == 1 and not kwargs and method == "__call__" and ufunc in ELEMENTWISE:
+        return unary(ufunc, ELEMENTWISE[ufunc][0], self)  # the most frequent call
+    return call_ufunc(ufunc, method, inputs, kwargs)
+
+
+def _array_function(self: Traced, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    return call_function(func, args, kwargs)
+
+
+Traced.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
+Traced.__array_function__ = _array_function  # type: ignore[attr-defined]

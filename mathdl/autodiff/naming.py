@@ -1,0 +1,56 @@
+"""Errors that say where: the function's full name, and the line of the caller's program.
+
+A reader of the message is sent to the line that must change, not to one inside of mathdl or NumPy.
+Explained in the chapter *Automatic differentiation*.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+import numpy as np
+
+from mathdl.errors import NotDifferentiable
+
+__all__ = ["call_site", "full_name", "innermost", "refuse"]
+
+_HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
+
+
+def call_site() -> str:
+    """File and line of the call that led here: the first frame outside of mathdl and numpy."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame = frame.f_back
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def refuse(function: Any, reason: str, remedy: str) -> NotDifferentiable:
+    """The error for a call that has no derivative here: it names the function, the line and what to write instead."""
+    return NotDifferentiable(full_name(function), f"{reason} (at {call_site()})", remedy)
+
+
+def full_name(function: Any) -> str:
+    """``numpy.linalg.svd`` for the function of that name; a string stands for itself."""
+    if isinstance(function, str):
+        return function
+    module = getattr(function, "__module__", None)
+    if isinstance(function, np.ufunc) and not module:
+        special = getattr(sys.modules.get("scipy.special"), function.__name__, None)
+        module = "scipy.special" if special is function else "numpy"
+    return f"{module or 'numpy'}.{getattr(function, '__name__', function)}"
+
+
+def innermost(error: BaseException) -> str:
+    """File and line of the innermost step outside of mathdl and numpy."""
+    found, step = "?", error.__traceback__
+    while step is not None:
+        name = step.tb_frame.f_code.co_filename
+        if not name.startswith(_INSIDE):
+            found = f"{os.path.basename(name)}:{step.tb_lineno}"
+        step = step.tb_next
+    return found

@@ -1,0 +1,166 @@
+"""Reverse mode: a tape of what was done, and cotangents pulled back along it, K of them at once on a leading axis.
+
+A plain gradient carries no such axis. What a sweep has used, it frees.
+Explained in the chapter *Automatic differentiation*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mathdl.autodiff.broadcasting import Identity, unbroadcast
+from mathdl.autodiff.rules.steps import embed
+from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced, lock
+
+__all__ = ["Tape", "pull_back"]
+
+
+class Tape(Trace):
+    """The steps of one run, in order; a traced array's mark is its number on the tape."""
+
+    __slots__ = ("outlives", "steps")
+
+    def __init__(self, outlives: bool = False) -> None:
+        super().__init__()
+        self.outlives = outlives  # whether cotangents are pulled back later, when the caller may have changed constants
+        self.steps: list[Sequence[Link]] = []
+
+    def record(self, value: Any, links: Sequence[Link]) -> Traced:
+        steps = self.steps
+        steps.append(links)
+        return self.wrap(value, len(steps) - 1)
+
+    def keep_input(self, value: Any) -> Any:
+        return value.copy()[()] if self.outlives and value.__class__ is np.ndarray else super().keep_input(value)
+
+    def keep(self, constant: Any) -> Any:
+        if constant.__class__ is np.ndarray:
+            if self.outlives or constant.nbytes <= COPIED:
+                return constant.copy()
+            lock(constant, self.locked)
+        elif isinstance(constant, Traced):
+            return constant.same()
+        return constant
+
+
+def pull_back(
+    steps: list[Sequence[Link]], inputs: int, seeds: Sequence[tuple[int, Any]], lead: int, free: bool
+) -> list[Any]:
+    """Pull cotangents of some steps back to the first ``inputs`` steps.
+
+    Parameters
+    ----------
+    steps : list of sequences of links
+        The tape.
+    inputs : int
+        How many inputs it begins with.
+    seeds : sequence of (int, array or Identity)
+        Steps and their cotangents, which have ``lead`` axes in front.
+    lead : int
+        1 if several cotangents travel together, else 0.
+    free : bool
+        Whether to empty the tape on the way.
+
+    Returns
+    -------
+    list
+        One cotangent for each input; None where the output does not depend on it.
+    """
+    start = max((step for step, _ in seeds), default=-1)
+    sweep = _Sweep(max(start + 1, inputs), lead)
+    for step, seed in seeds:
+        sweep.add(step, seed, False)
+    cotangents, owned = sweep.cotangents, sweep.owned
+    for step in range(start, inputs - 1, -1):
+        g = cotangents[step]
+        if g is None:
+            continue
+        cotangents[step] = None
+        links = steps[step]
+        if free:
+            steps[step] = ()
+        sweep.step(links, g, bool(owned[step]))
+    return [
+        None if g is None else _own(g, bool(own)) for g, own in zip(cotangents[:inputs], owned[:inputs], strict=True)
+    ]
+
+
+class _Sweep:
+    """The cotangents on their way: one place for each step, and which arrays this sweep made and nobody else has."""
+
+    __slots__ = ("cotangents", "lead", "owned")
+
+    def __init__(self, steps: int, lead: int) -> None:
+        self.cotangents: list[Any] = [None] * steps
+        self.owned = bytearray(steps)
+        self.lead = lead
+
+    def add(self, mark: int, h: Any, fresh: bool) -> None:
+        """Add to a cotangent; in place if its array is ours."""
+        old = self.cotangents[mark]
+        if old is None:
+            self.cotangents[mark] = h
+            self.owned[mark] = fresh
+            return
+        h = h.array() if h.__class__ is Identity else h
+        if self.owned[mark] and not isinstance(h, Traced):
+            old += h
+            return
+        h = (old.array() if old.__class__ is Identity else old) + h
+        self.cotangents[mark] = h
+        self.owned[mark] = h.__class__ is np.ndarray
+
+    def step(self, links: Sequence[Link], g: Any, mine: bool) -> None:
+        """Pull one cotangent back through one step. ``mine``: it may be overwritten for the last link."""
+        lead, last = self.lead, len(links) - 1
+        for k, (mark, kind, first, second, shape) in enumerate(links):
+            if g.__class__ is Identity and not (
+                (kind == SAME and shape is None) or (kind == LINEAR and shape == KNOWS_IDENTITY)
+            ):
+                g, mine = g.array(), True
+            if kind == SCALED:
+                factor = first(*second)
+                if mine and k == last and not isinstance(factor, Traced):
+                    g *= factor
+                    h = g
+                else:
+                    h = g * factor
+                fresh = h.__class__ is np.ndarray
+            elif kind == LINEAR:
+                h = second(g, lead)
+                fresh = shape != VIEW and g.__class__ is np.ndarray and h.__class__ is np.ndarray
+                mine = mine and fresh
+                self.add(mark, h, fresh)
+                continue
+            elif kind == PART:
+                self.put(mark, g, first, shape)
+                continue
+            elif kind == SAME:
+                h, fresh, mine = g, mine and k == last, False
+            else:
+                h = -g
+                fresh = h.__class__ is np.ndarray
+            if shape is not None:
+                h = unbroadcast(h, shape[0], lead)
+                fresh = fresh and h.base is None
+            self.add(mark, h, fresh)
+
+    def put(self, mark: int, g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+        """The transpose of basic indexing; many parts of one array are collected in one array."""
+        if self.owned[mark] and not isinstance(g, Traced):
+            whole = self.cotangents[mark]
+            if whole is not None:
+                whole[(slice(None), *key) if self.lead else key] += g
+                return
+        h = embed(g, key, shape, self.lead)
+        self.add(mark, h, h.__class__ is np.ndarray)
+
+
+def _own(g: Any, own: bool) -> Any:
+    """A result that the caller may write into: nobody else's array, and no view of one."""
+    if g.__class__ is Identity:
+        return g.array()
+    return g.copy() if g.__class__ is np.ndarray and not own else g
