@@ -18,7 +18,14 @@ from mathdl.exercises.judge import Exercise, Verdict, judge
 __all__ = ["Exercise", "Verdict", "check", "names"]
 
 # One module a chapter, in the book's order.
-CHAPTERS = ("stack_of_gradients", "best_linear_map", "formulas", "differences")
+CHAPTERS = (
+    "stack_of_gradients",
+    "best_linear_map",
+    "formulas",
+    "differences",
+    "products",
+    "push_and_pull",
+)
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
 
