@@ -13,7 +13,7 @@ import numpy as np
 
 from mathdl.autodiff.broadcasting import Identity, unbroadcast
 from mathdl.autodiff.rules.steps import embed
-from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced, lock
+from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced
 
 __all__ = ["Tape", "pull_back"]
 
@@ -40,7 +40,7 @@ class Tape(Trace):
         if constant.__class__ is np.ndarray:
             if self.outlives or constant.nbytes <= COPIED:
                 return constant.copy()
-            lock(constant, self.locked)
+            self.protect(constant)
         elif isinstance(constant, Traced):
             return constant.same()
         return constant
