@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.errors import NotDifferentiable
+from mathdl.autodiff.naming import refuse
 
 __all__ = ["AGAINST_CONSTANT", "CONSTANT", "ELEMENTWISE", "RULES", "Partial", "Rule", "partials", "rule"]
 
@@ -48,8 +48,8 @@ def _power_by_base(a: Any, b: Any) -> Any:
 def _power_by_exponent(a: Any, b: Any, y: Any) -> Any:
     """y log a; 0^b is the constant 0 for b > 0. A negative base has no derivative by its exponent."""
     if np.any(a < 0) or np.any((a == 0) & (b <= 0)):
-        raise NotDifferentiable(
-            "numpy.power",
+        raise refuse(
+            np.power,
             "a power of a negative number (or of zero, with an exponent that is not positive) cannot be differentiated "
             "by the exponent",
             "keep the base positive, or the exponent constant",
@@ -179,6 +179,7 @@ CONSTANT: set[Any] = {
     *(np.can_cast, np.min_scalar_type, np.common_type, np.isin, np.nanargmax, np.nanargmin, np.array_repr),
     *(np.array_str, np.array2string, np.linalg.matrix_rank, np.shares_memory),
     *(np.may_share_memory, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.imag, np.angle),
+    *(np.iterable, np.isscalar),
 }
 
 
