@@ -80,3 +80,24 @@ def _kind(name: str, function: Any) -> str:
     if function in CONSTANT:
         return "constant"
     return "derivative" if function in RULES or function in ELEMENTWISE or name in FOLLOWED else "refused"
+
+
+_HEADINGS: Final = {
+    "derivative": "have a derivative, forward and backward, of any order",
+    "constant": "are piecewise constant or ask a question: they give a plain array, and the derivative is zero",
+    "refused": "raise `NotDifferentiable`, which names the function, your line, and what to write instead",
+    "no function of arrays": "are never asked for a derivative: they make arrays of a shape, read files, or print",
+}
+
+
+def listing() -> str:
+    """The same as Markdown, with counts: what the appendix shows."""
+    paragraphs = [f"NumPy {np.__version__} has {len(PUBLIC)} public functions of these names. Of them"]
+    for kind, names in supported().items():
+        short = " ".join(f"`{name.removeprefix('numpy.')}`" for name in names)
+        paragraphs.append(f"**{len(names)}** {_HEADINGS[kind]}:\n{short}")
+    return "\n\n".join(paragraphs) + "\n"
+
+
+if __name__ == "__main__":
+    print(listing())
