@@ -18,13 +18,13 @@ __all__ = ["call_site", "full_name", "innermost", "refuse"]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
+INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
 
 
 def call_site() -> str:
     """File and line of the call that led here: the first frame outside of mathdl and numpy."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         frame = frame.f_back
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
@@ -50,7 +50,7 @@ def innermost(error: BaseException) -> str:
     found, step = "?", error.__traceback__
     while step is not None:
         name = step.tb_frame.f_code.co_filename
-        if not name.startswith(_INSIDE):
+        if not name.startswith(INSIDE):
             found = f"{os.path.basename(name)}:{step.tb_lineno}"
         step = step.tb_next
     return found
