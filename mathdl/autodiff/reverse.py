@@ -145,7 +145,7 @@ class _Sweep:
                 fresh = h.__class__ is np.ndarray
             if shape is not None:
                 h = unbroadcast(h, shape[0], lead)
-                fresh = fresh and h.base is None
+                fresh = fresh and h.__class__ is np.ndarray and h.base is None  # a number is no array of ours
             self.add(mark, h, fresh)
 
     def put(self, mark: int, g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> None:
