@@ -15,7 +15,7 @@ from mathdl.autodiff.broadcasting import Identity, unbroadcast
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import Recorded, companion, put, run
 from mathdl.autodiff.rules.steps import embed
-from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced, lock
+from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced
 
 __all__ = ["Tape", "pull_back"]
 
@@ -45,7 +45,7 @@ class Tape(Trace):
         if constant.__class__ is np.ndarray:
             if self.outlives or constant.nbytes <= COPIED:
                 return constant.copy()
-            lock(constant, self.locked)
+            self.protect(constant)
         elif isinstance(constant, Traced):
             return constant.same()
         return constant
@@ -155,7 +155,7 @@ class _Sweep:
                 fresh = h.__class__ is np.ndarray
             if shape is not None:
                 h = unbroadcast(h, shape[0], lead)
-                fresh = fresh and h.base is None
+                fresh = fresh and h.__class__ is np.ndarray and h.base is None  # a number is no array of ours
             self.add(mark, h, fresh)
 
     def put(self, mark: int, g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> None:

@@ -6,7 +6,9 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import numbers
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
@@ -66,12 +68,13 @@ _levels = itertools.count(1)
 class Trace:
     """One run of one function. One begun later has a higher level: arrays of earlier ones are constants to it."""
 
-    __slots__ = ("ended", "level", "locked")
+    __slots__ = ("ended", "level", "locked", "prints")
 
     def __init__(self) -> None:
         self.level = next(_levels)
         self.ended = False
         self.locked: list[np.ndarray[Any, Any]] = []
+        self.prints: list[tuple[np.ndarray[Any, Any], bytes]] = []
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         """The result of a step, with its links to the traced arguments."""
@@ -86,8 +89,13 @@ class Trace:
         if value.__class__ is np.ndarray:
             if value.nbytes <= COPIED:
                 return value.copy()[()]
-            lock(value, self.locked)
+            self.protect(value)
         return value
+
+    def protect(self, array: np.ndarray[Any, Any]) -> None:
+        """Lock a large array, and note some of its entries: views made earlier can still be written through."""
+        lock(array, self.locked)
+        self.prints.append((array, fingerprint(array)))
 
     def end(self) -> None:
         """From here on the trace takes no more steps, and constants may be written into again."""
@@ -113,6 +121,17 @@ def _not_real(value: Any, kind: str) -> NotDifferentiable:
     if kind == "c":
         return refuse("a complex number", "only real derivatives are defined here", "compute with real numbers")
     return refuse(f"an array of {value.dtype}", "it does not hold real floating-point numbers", "write x.astype(float)")
+
+
+def fingerprint(array: np.ndarray[Any, Any]) -> bytes:
+    """The first entry, the last, and some sixty between them: enough to notice most writes, and almost free."""
+    return bytes(array.flat[:: _stride(array.size)].tobytes() + array.flat[-1].tobytes())
+
+
+@functools.lru_cache
+def _stride(size: int) -> int:
+    """A step without a factor in common with the lengths of the axes, so that all rows and columns are met."""
+    return next(k for k in range(size // 61, size) if math.gcd(k, size) == 1)
 
 
 # Constants that are locked, by id: the array, and by how many traces. Two traces may need the same one.
@@ -161,10 +180,20 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
     plain arrays either is its own error, and stays as it is.
     """
     try:
-        return f(*args, **kwargs)
+        result = f(*args, **kwargs)
+        for array, print_ in trace.prints:
+            if fingerprint(array) != print_:
+                raise NotDifferentiable(
+                    getattr(f, "__name__", "f"),
+                    "it writes into an array whose earlier values the derivative needs, through a view of it",
+                    "use a new array in place of the one that is written into, or multiply by a copy of it",
+                )
+        return result
     except MathdlError:
         raise
     except Exception as error:
+        if isinstance(error.__cause__, MathdlError):  # NumPy speaks of a sequence where float() was refused
+            raise error.__cause__ from None
         written = bool(trace.locked) and "read-only" in str(error)
         trace.end()
         if not _works(f, args, kwargs):
@@ -286,9 +315,6 @@ class Traced(Followed):
     def __format__(self, spec: str) -> str:
         return f"traced {format(concrete(self), spec)}"
 
-    def __bool__(self) -> bool:
-        return bool(concrete(self))
-
     def __setitem__(self, key: Any, value: Any) -> None:
         raise refuse(
             "x[...] = ...", "writing into a traced array", "np.where(mask, new, old), np.stack or np.concatenate"
@@ -296,9 +322,17 @@ class Traced(Followed):
 
 
 class TracedNumber(Traced):
-    """A traced array without axes. It must have no length and no items, or NumPy takes it apart."""
+    """A traced array without axes. It must have no length, and not be iterable, or NumPy takes it apart."""
 
     __slots__ = ()
+    __iter__ = None
+
+    def __getitem__(self, key: Any) -> Any:
+        """As NumPy's numbers: x[None] has one axis more, x[...] and x[()] are x."""
+        parts = key if type(key) is tuple else (key,)
+        if all(part is None or part is Ellipsis for part in parts):
+            return RULES[np.reshape].apply(self, np.empty(())[parts].shape)
+        return select(self, parts)
 
 
 numbers.Number.register(TracedNumber)

@@ -134,6 +134,10 @@ def _scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     where, what = numbers.ravel(), np.reshape(g, (rows, numbers.size))
     if _has_gaps(where):
         where, what = where[where >= 0], what[:, where >= 0]
+    if g.dtype.itemsize > 8:  # bincount adds in double precision
+        exact = np.zeros((rows, size), g.dtype)
+        np.add.at(exact.T, where, what.T)
+        return exact.reshape(head + own), [(push, pull, FRESH)]
     if rows != 1:
         where = (where + size * np.arange(rows)[:, None]).ravel()
     sums = np.bincount(where, weights=what.ravel(), minlength=rows * size)
