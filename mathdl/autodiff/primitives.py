@@ -16,7 +16,17 @@ import numpy as np
 from mathdl.autodiff.recording import bottom, run
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["AGAINST_CONSTANT", "AGAINST_ZERO", "CONSTANT", "ELEMENTWISE", "RULES", "Partial", "Rule", "partials", "rule"]
+__all__ = [
+    "AGAINST_CONSTANT",
+    "AGAINST_ZERO",
+    "CONSTANT",
+    "ELEMENTWISE",
+    "RULES",
+    "Partial",
+    "Rule",
+    "partials",
+    "rule",
+]
 
 # ------------------------------------------------------------------------------------------ elementwise functions
 # A partial derivative is written with the letters a, b (the arguments) and y (the result): those that it names are kept
