@@ -128,7 +128,7 @@ def broadcast_arrays(*args: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ gathering by position
 def _select(x: Any, key: tuple[Any, ...]) -> Any:
     """``x[key]`` with arrays in the key: as such if it is to be read in a compiled source, else by position."""
-    parts = [part for part in key if isinstance(part, Followed)]
+    parts: list[Any] = [part for part in key if isinstance(part, Followed)]
     if any(part.dtype.kind == "b" for part in parts):
         raise refuse(
             "x[mask]",
