@@ -164,7 +164,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, axis: 
     return np.moveaxis(start + (stop - start) * part, 0, axis)
 
 
-@rule(np.real)
+@rule(np.real, np.real_if_close)
 def real(val: Any) -> Any:
     return val
 
