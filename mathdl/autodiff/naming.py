@@ -33,7 +33,7 @@ _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _SCIPY: Final = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
 _LIBRARIES: Final = (_NUMPY, _SCIPY, "<__array_function__")
-_INSIDE: Final = (_HERE, *_LIBRARIES)
+INSIDE: Final = (_HERE, *_LIBRARIES)
 
 
 # The instructions by which Python itself asks for the truth of a value, or for the order of two.
@@ -58,7 +58,7 @@ def call_site() -> str:
 def _caller() -> tuple[FrameType, FrameType | None]:
     """That frame, and the function of a library that it called, if this is a Python function."""
     frame, library = sys._getframe(2), None
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         library = frame if frame.f_code.co_filename.startswith(_LIBRARIES) and _is_public(frame) else library
         frame = frame.f_back
     return frame, library
@@ -133,7 +133,7 @@ def innermost(error: BaseException) -> tuple[str, str | None]:
     while step is not None:
         frame = step.tb_frame
         name = frame.f_code.co_filename
-        if not name.startswith(_INSIDE):
+        if not name.startswith(INSIDE):
             found, library = f"{os.path.basename(name)}:{step.tb_lineno}", None
         elif library is None and frame.f_code.co_name in ("_array_function", "_array_ufunc"):
             library = full_name(frame.f_locals.get("func", frame.f_locals.get("ufunc")))

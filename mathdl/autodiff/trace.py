@@ -15,8 +15,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import begin_run, end_run, innermost, refuse
-from mathdl.autodiff.primitives import AGAINST_CONSTANT, ELEMENTWISE, RULES
+from mathdl.autodiff.primitives import AGAINST_CONSTANT, AGAINST_ZERO, ELEMENTWISE, RULES
+from mathdl.autodiff.recording import Recorded, recorded, run
 from mathdl.errors import MathdlError, NotDifferentiable
 
 __all__ = [
@@ -238,12 +240,11 @@ def _works(f: Callable[..., Any], args: Any, kwargs: Any) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------- the traced arrays
-class Traced:
+class Traced(Followed):
     """What a trace follows: a value, its trace, and the mark under which the trace knows it."""
 
     __slots__ = ("mark", "origin", "shared", "value")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]  # as arrays, which are compared entry by entry
 
     def __init__(self, value: Any, trace: Trace, mark: Any) -> None:
         self.value, self.origin, self.mark = value, trace, mark
@@ -390,7 +391,7 @@ def select(x: Traced, parts: tuple[Any, ...]) -> Any:
     """Indexing with arrays of integers or booleans: the rule finds which entries are meant, and gathers them."""
     if any(isinstance(part, Traced) for part in parts):
         raise refuse("x[i]", "the index is a traced value", "an index made of integers")
-    return RULES["select"].apply(x, lambda numbers: numbers[parts])
+    return RULES["select"].apply(x, parts)
 
 
 def cast(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -427,7 +428,9 @@ def binary(function: Any, compute: Any, a: Any, b: Any) -> Any:
         if not (one or two):
             return function(a, b)
         if function in AGAINST_CONSTANT and one is not two:
-            row = AGAINST_CONSTANT[function]
+            constant = b if one else a
+            zero = constant.__class__ in _NUMBERS and constant == 0
+            row = (AGAINST_ZERO[function],) * 2 if zero else AGAINST_CONSTANT[function]
     if one and two and a.origin is not b.origin:  # the array of an outer trace is a constant here
         one = a.origin.level > b.origin.level
         two = not one
@@ -493,14 +496,12 @@ def apply(define: Callable[..., Any], operands: Sequence[Any], *static: Any) -> 
 
 def lift(x: Any) -> Any:
     """An operand as the rules take it: traced, a plain array or a number. Lists of traced numbers become traced."""
-    if isinstance(x, (Traced, float, int, np.generic)):
+    if isinstance(x, (Followed, float, int, np.generic)):
         return x
     kind = type(x)
     if kind is not np.ndarray:
         if isinstance(x, np.ndarray) and kind is not np.memmap:
             raise refuse(f"numpy.{kind.__name__}", "its arithmetic is not that of plain arrays", "use np.asarray(x)")
-        if hasattr(x, "__array_ufunc__") and hasattr(x, "dtype"):
-            return x  # an array of another kind, such as one that records
         x = np.asarray(x)
     return collect(x) if x.dtype.kind == "O" else x
 
@@ -508,8 +509,12 @@ def lift(x: Any) -> Any:
 def collect(x: np.ndarray[Any, Any]) -> Any:
     """Make of an object array that holds traced numbers one traced array."""
     entries = x.ravel().tolist()
+    if not any(isinstance(entry, Traced) for entry in entries):
+        x = recorded(x)
+        if isinstance(x, Recorded):
+            return x
     for entry in entries:
-        if entry.__class__ is TracedNumber:
+        if entry.__class__ is TracedNumber or isinstance(entry, Recorded):
             continue
         if isinstance(entry, bool) or not isinstance(entry, (float, int, np.floating, np.integer)):
             raise refuse(
@@ -526,6 +531,9 @@ def _collected(*entries_and_shape: Any) -> Any:
         objects = np.empty(len(entries), dtype=object)
         objects[:] = entries
         value = collect(objects.reshape(shape))
+    elif any(isinstance(entry, Recorded) for entry in entries):
+        value = run(np.array, entries)
+        value = value if len(shape) == 1 else np.reshape(value, shape)
     else:
         value = np.array(entries)
         value = value if len(shape) == 1 else value.reshape(shape)

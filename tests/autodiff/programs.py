@@ -132,7 +132,7 @@ def _python(pool, rng):
     if kind == 2 and 0 < np.size(a) < 20:
         return np.array([v * np.sin(v) for v in np.ravel(a)])
     if kind == 3:
-        return [np.tanh(a), np.sin(a)][int(rng.integers(2))] if np.sum(a) > 0 else -np.arctan(a)
+        return np.where(np.sum(a) > 0, np.tanh(a), -np.arctan(a))
     if kind == 4 and np.ndim(a):
         return np.array([row * 0.5 for row in a]) if np.size(a) else a
     return a[..., None] * np.array([1.0, 2.0]) if np.ndim(a) < 4 and np.size(a) < 60 else -a

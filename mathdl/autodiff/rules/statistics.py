@@ -14,7 +14,7 @@ import numpy as np
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import RULES, Rule, rule
 from mathdl.autodiff.rules.reductions import root, sorted_rows
-from mathdl.autodiff.rules.steps import gathered, normal_axes, scatter
+from mathdl.autodiff.rules.steps import gathered, normal_axes, picked, scatter
 from mathdl.autodiff.trace import concrete, lift
 
 __all__: list[str] = []
@@ -140,9 +140,10 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
         y = x * 0.0 + fp[0]
     else:
         k = np.clip(np.searchsorted(knots, plain, side="right") - 1, 0, len(knots) - 2)
-        width = xp[k + 1] - xp[k]
+        (x0, x1), (y0, y1) = ((picked(array, (k,)), picked(array, (k + 1,))) for array in (xp, fp))
+        width = x1 - x0
         width = np.where(concrete(width) == 0, 1.0, width)  # two knots at one place: a jump
-        y = fp[k] + (x - xp[k]) * ((fp[k + 1] - fp[k]) / width)
+        y = y0 + (x - x0) * ((y1 - y0) / width)
     y = np.where(plain < knots[0], fp[0] if left is None else left, y)
     return np.where(plain > knots[-1], fp[-1] if right is None else right, y)
 
