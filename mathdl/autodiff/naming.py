@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from dis import opname
 from types import FrameType
 from typing import Any, Final
@@ -16,7 +17,17 @@ import numpy as np
 
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["ORDER", "TRUTH", "asked_by_compiled_code", "call_site", "full_name", "innermost", "refuse"]
+__all__ = [
+    "ORDER",
+    "TRUTH",
+    "asked_by_compiled_code",
+    "begin_run",
+    "call_site",
+    "end_run",
+    "full_name",
+    "innermost",
+    "refuse",
+]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
@@ -75,7 +86,34 @@ def refuse(function: Any, reason: str, remedy: str) -> NotDifferentiable:
     name = full_name(function)
     if library is not None and library.f_code.co_name == name.rpartition(".")[2]:
         library = None
-    return NotDifferentiable(name, f"{reason} (at {_place(frame, library)})", remedy)
+    error = NotDifferentiable(name, f"{reason} (at {_place(frame, library)})", remedy)
+    if runs := _followed():
+        runs[-1].append(error)
+    return error
+
+
+_here = threading.local()
+
+
+def _followed() -> list[list[NotDifferentiable]]:
+    """What has been refused in each run that is followed in this thread, one inside of the other."""
+    try:
+        runs: list[list[NotDifferentiable]] = _here.runs
+    except AttributeError:
+        runs = _here.runs = []
+    return runs
+
+
+def begin_run() -> list[NotDifferentiable]:
+    """From here on, what is refused is noted: a program that catches the error does what it would not do otherwise."""
+    refused: list[NotDifferentiable] = []
+    _followed().append(refused)
+    return refused
+
+
+def end_run() -> None:
+    """The run that began last has ended."""
+    _followed().pop()
 
 
 def full_name(function: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from mathdl.autodiff.followed import Followed
-from mathdl.autodiff.naming import innermost, refuse
+from mathdl.autodiff.naming import begin_run, end_run, innermost, refuse
 from mathdl.autodiff.primitives import AGAINST_CONSTANT, AGAINST_ZERO, ELEMENTWISE, RULES
 from mathdl.autodiff.recording import Recorded, recorded, run
 from mathdl.errors import MathdlError, NotDifferentiable
@@ -186,8 +186,11 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
     What ``f`` can do with plain arrays and not with traced ones becomes a `NotDifferentiable`. What it cannot do with
     plain arrays either is its own error, and stays as it is.
     """
+    refused = begin_run()
     try:
         result = f(*args, **kwargs)
+        if refused:  # and the function has caught the error, and gone on without what was refused
+            raise refused[0]
         for array, print_ in trace.prints:
             if fingerprint(array) != print_:
                 raise NotDifferentiable(
@@ -221,6 +224,7 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
             ),
         ) from error
     finally:
+        end_run()
         trace.end()
 
 

@@ -542,14 +542,16 @@ def test_every_attribute_of_a_number(name):
     def look(x):
         try:
             getattr(x[0], name)
-        except NotDifferentiable as error:
-            says_all(error, {name})
-        except ValueError:
+        except ValueError:  # as NumPy's own
             with pytest.raises(ValueError, match=r"ndim|dimension"):
                 getattr(np.zeros(()), name)
         return x
 
-    ad.jvp(look, (VECTOR,), (VECTOR,))
+    try:
+        ad.jvp(look, (VECTOR,), (VECTOR,))
+    except NotDifferentiable as error:
+        says_all(error, {name})
+        assert name in REFUSED
 
 
 @pytest.mark.parametrize("name", ["__array__", "__array_interface__", "__array_struct__", "__dlpack__", "__buffer__"])

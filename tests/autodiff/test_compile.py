@@ -82,7 +82,7 @@ LESS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dea
 
 
 @LESS
-@given(f=programs.PROGRAMS, x=programs.points(), y=programs.points())
+@given(f=programs.STRAIGHT, x=programs.points(), y=programs.points())
 def test_random_programs(threshold, f, x, y):
     with np.errstate(all="ignore"):
         for derivative in (md.jacobian(f, "forward"), md.jacobian(f, "reverse"), md.grad(lambda x: np.sum(f(x)))):
@@ -92,7 +92,7 @@ def test_random_programs(threshold, f, x, y):
 
 
 @LESS
-@given(f=programs.PROGRAMS, x=programs.points())
+@given(f=programs.STRAIGHT, x=programs.points())
 def test_second_derivatives_of_random_programs(threshold, f, x):
     with np.errstate(all="ignore"):
         derivative = md.hessian(lambda x: np.sum(np.sin(f(x))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import numbers
@@ -271,6 +272,50 @@ def test_strange_inputs_and_outputs_are_named():
         ad.jacobian(lambda x: [x, x[:1]])(X)
     with pytest.raises(NotDifferentiable, match="complex"):
         ad.jacobian(lambda x: np.array([1j]))(X)
+
+
+def caught_write(x):
+    y = x * 2
+    with contextlib.suppress(TypeError):
+        y[0] = 1.0
+    return y
+
+
+def caught_float(x):
+    try:
+        return np.array([float(v) for v in x])
+    except Exception:
+        return x * 0.0
+
+
+def caught_branch(x):
+    try:
+        np.linalg.eig(np.outer(x, x))
+    except TypeError:
+        return x
+    return 2 * x
+
+
+@pytest.mark.parametrize("f", [caught_write, caught_float, caught_branch])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_refusal_that_the_function_catches_is_still_raised(f, transform):
+    """With plain arrays there is no error, and the function does something else."""
+    with pytest.raises(NotDifferentiable, match=r"test_trace.py:\d+"):
+        TRANSFORMS[transform](f, X)
+    ad.jacobian(np.sin)(X)  # the next run knows nothing of it
+
+
+def test_an_error_of_an_inner_derivative_may_be_caught():
+    """It comes with plain arrays too, so that the function does the same."""
+
+    def f(x):
+        try:
+            ad.grad(lambda z: np.sum(np.linalg.eig(np.outer(z, z))[0]))(np.ones(3))
+        except NotDifferentiable:
+            return x**2
+        return x
+
+    agrees(f, X)
 
 
 def test_errors_of_the_function_itself_stay_its_own():
