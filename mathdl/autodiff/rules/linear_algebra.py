@@ -142,8 +142,8 @@ def cholesky(a: Any, upper: bool = False) -> Any:
     return _turned(low) if upper else low
 
 
-def _eigenvalue_step(a: Any) -> Any:
-    w, v = np.linalg.eigh(a)
+def _eigenvalue_step(a: Any, UPLO: Any) -> Any:
+    w, v = np.linalg.eigh(a, UPLO)
 
     def push(t: Any, lead: int) -> Any:
         return np.sum(v * (t @ v), axis=-2)
@@ -154,8 +154,8 @@ def _eigenvalue_step(a: Any) -> Any:
     return w, [(push, pull, FRESH)]
 
 
-def _eigenvector_step(a: Any) -> Any:
-    w, v = np.linalg.eigh(a)
+def _eigenvector_step(a: Any, UPLO: Any) -> Any:
+    w, v = np.linalg.eigh(a, UPLO)  # not from the other triangle, which may give other signs
     gaps = w[..., None, :] - w[..., :, None]
     same = np.eye(v.shape[-1], dtype=bool)
     inverse = np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
@@ -180,7 +180,7 @@ def _distinct(a: Any, function: Any) -> None:
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
     _distinct(a, np.linalg.eigvalsh)
-    return apply(_eigenvalue_step, (a,))
+    return apply(_eigenvalue_step, (a,), UPLO)
 
 
 @rule(np.linalg.eigh)
@@ -188,7 +188,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
     _distinct(a, np.linalg.eigh)
     kind = type(np.linalg.eigh(np.eye(1)))
-    return kind(apply(_eigenvalue_step, (a,)), apply(_eigenvector_step, (a,)))
+    return kind(apply(_eigenvalue_step, (a,), UPLO), apply(_eigenvector_step, (a,), UPLO))
 
 
 # --------------------------------------------------------------------------------------------------------------- norms
