@@ -332,6 +332,10 @@ def test_numbers_and_lists_as_points():
     near(ad.hessian(lambda x, a: a * x @ x)(np.ones(2), 3.0), 6 * np.eye(2))
     x = np.array([1.0, 2.0], dtype=np.longdouble)
     assert ad.jacobian(np.sin)(x).dtype == np.longdouble
+    third = np.longdouble(1) / 3
+    for mode in ("forward", "reverse"):
+        J = ad.jacobian(lambda x: x[[0, 1, 1]] * third + np.sort(x)[1], mode)(x)
+        np.testing.assert_array_equal(J[:, 0], [third, 0.0, 0.0])  # exactly: not by way of double precision
 
 
 def test_inputs_that_do_not_matter():
