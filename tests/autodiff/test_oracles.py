@@ -67,6 +67,8 @@ def compare(oracle, f, x):
     near(ad.vjp(mine, x)[1](weights), np.tensordot(weights, J, np.ndim(y)))
     near(ad.hessian(scalar)(x), H, 1e-8)
     near(ad.hvp(scalar, x, v), np.tensordot(H, v, np.ndim(x)), 1e-8)
+    near(ad.compile(ad.jacobian(mine), x)(x), J)
+    near(ad.compile(ad.hessian(scalar), x)(x), H, 1e-8)
 
 
 @pytest.mark.parametrize("program", portable.FUNCTIONS)
