@@ -144,8 +144,9 @@ def cholesky(a: Any, upper: bool = False) -> Any:
     return turned(low) if upper else low
 
 
-def _eigenvalue_step(a: Any, UPLO: Any) -> Any:
-    w, v = np.linalg.eigh(a, UPLO)
+def _eigenvalue_step(a: Any, UPLO: str) -> Any:
+    # Which triangle is read decides on the signs of the vectors.
+    w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = w if isinstance(w, Traced) else run(distinct, w)
 
     def push(t: Any, lead: int) -> Any:
@@ -157,8 +158,8 @@ def _eigenvalue_step(a: Any, UPLO: Any) -> Any:
     return w, [(push, pull, FRESH)]
 
 
-def _eigenvector_step(a: Any, UPLO: Any) -> Any:
-    w, v = np.linalg.eigh(a, UPLO)  # not from the other triangle, which may give other signs
+def _eigenvector_step(a: Any, UPLO: str) -> Any:
+    w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = w if isinstance(w, Traced) else run(distinct, w)
     gaps = w[..., None, :] - w[..., :, None]
     same = np.eye(v.shape[-1], dtype=bool)
