@@ -23,11 +23,12 @@ LACKING = {
     "autograd": set(
         """
         cumprod sort trapezoid broadcast_to flip pad meshgrid take eigvalsh matrix_power
+        qr median percentile cov corrcoef interp nanmean convolve polyval
         """.split()
     )
     | {"where, broadcast", "diag of a matrix", "einsum trace"},
     "jax": set(),
-    "torch": {"cross", "trapezoid"},
+    "torch": set("cross trapezoid interp nanmean polyval".split()),
 }
 EXAMPLES = {"autograd": 300, "jax": 40, "torch": 200}  # JAX compiles each program
 LACKING_STEPS = {"autograd": {"flip", "take"}, "jax": set(), "torch": set()}
