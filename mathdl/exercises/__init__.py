@@ -25,6 +25,7 @@ CHAPTERS = (
     "differences",
     "products",
     "push_and_pull",
+    "automatic_differentiation",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
