@@ -26,7 +26,12 @@ def call_site() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame = frame.f_back
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return _place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _place(file: str, line: int) -> str:
+    """File and line; for a notebook only the line, because Jupyter's names for its cells are numbers."""
+    return f"line {line} of the cell" if "ipykernel_" in file else f"{os.path.basename(file)}:{line}"
 
 
 def refuse(function: Any, reason: str, remedy: str) -> NotDifferentiable:
@@ -51,6 +56,6 @@ def innermost(error: BaseException) -> str:
     while step is not None:
         name = step.tb_frame.f_code.co_filename
         if not name.startswith(_INSIDE):
-            found = f"{os.path.basename(name)}:{step.tb_lineno}"
+            found = _place(name, step.tb_lineno)
         step = step.tb_next
     return found
