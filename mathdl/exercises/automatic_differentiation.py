@@ -48,7 +48,7 @@ _DUAL_DIVIDE = Exercise(
         "The tangent is (dp - y * dq) / q with y = p / q.",
     ),
     mistakes={
-        "the value is right; in the tangent the term of q is added, but a larger q makes the quotient smaller": _with_tangent(
+        "the value is right; in the tangent the term of q is added; it has to be subtracted": _with_tangent(
             lambda p, dp, q, dq: (dp + p / q * dq) / q
         ),
         "the value is right; the tangent has the sign of dp q - p dq reversed": _with_tangent(
