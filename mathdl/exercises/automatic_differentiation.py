@@ -235,10 +235,32 @@ _TWO_ANSWERS = Exercise(
     },
 )
 
+# ---------------------------------------------------------------------------------------------- reading generated source
+
+_WHOSE_GRADIENT = Exercise(
+    name="whose-gradient",
+    task="Of five functions, whose gradients are the three programs?",
+    truth=np.array([3, 2, 4]),
+    hints=(
+        "A sum over entries has a gradient whose entries do not look at each other. Which program sums inside?",
+        "Differentiate log(1 + e^x), and log of a sum of e^x. Where does the denominator differ?",
+        "A is e^x / sum(e^x), B is e^x / (1 + e^x), C is 2 tanh(x) times the slope of tanh.",
+    ),
+    mistakes={
+        "A and B have changed places: A divides by t1.sum(), one number for all entries, and B entry by entry by 1 + t1": np.array(
+            [2, 3, 4]
+        ),
+        "A and B are right; C has a factor 2 * t1 in front of the slope of tanh": np.array([3, 2, 0]),
+        "A and B are right; the product rule for x * tanh(x) would give two terms, and C has one": np.array([3, 2, 1]),
+        "these are the three functions, counted from 1; in the list the first has the number 0": np.array([4, 3, 5]),
+    },
+)
+
 EXERCISES: tuple[Exercise, ...] = (
     _DUAL_DIVIDE,
     _SOFTPLUS_ROW,
     _TAPE_SWEEP,
     _COUNT_DIRECTIONS,
     _TWO_ANSWERS,
+    _WHOSE_GRADIENT,
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mathdl import numeric
 from mathdl.exercises.automatic_differentiation import EXERCISES
 from mathdl.exercises.judge import judge
 
@@ -44,6 +45,7 @@ RIGHT: dict[str, Any] = {
     "tape-sweep": sweep,
     "count-directions": [1, 3, 20, 1, 32],
     "two-answers": [6, 5],
+    "whose-gradient": [3, 2, 4],
 }
 
 
@@ -123,6 +125,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("two-answers", [6, 6], "not its tangent"),
     ("two-answers", [1, 2], "the example of the chapter"),
     ("two-answers", [6, 8], "1 of 2 entries"),
+    ("whose-gradient", [2, 3, 4], "changed places"),
+    ("whose-gradient", [3, 2, 0], "a factor 2"),
+    ("whose-gradient", [3, 2, 1], "product rule"),
+    ("whose-gradient", [4, 3, 5], "from 1"),
+    ("whose-gradient", [0, 2, 4], "1 of 3 entries"),
 ]
 
 
@@ -188,6 +195,25 @@ def test_the_tapes_can_tell() -> None:
         for k, links in enumerate(steps):
             assert bool(links) == (k >= n)
             assert all(place < k for place, _ in links), "a step uses only what came before"
+
+
+def test_the_three_programs_belong_to_their_functions() -> None:
+    """As the chapter prints them, run, against differences of the functions."""
+    functions: list[Any] = [
+        lambda x: np.sum(np.tanh(x)),
+        lambda x: np.sum(x * np.tanh(x)),
+        lambda x: np.sum(np.log(1 + np.exp(x))),
+        lambda x: np.log(np.sum(np.exp(x))),
+        lambda x: np.sum(np.tanh(x) ** 2),
+    ]
+    x = np.array([0.3, -0.8, 1.1])
+    e, t = np.exp(x), np.tanh(x)
+    programs = [e / e.sum(), e / (1 + e), 2 * t * (1 - t * t)]
+    belongs = [
+        [k for k, f in enumerate(functions) if np.allclose(numeric.jacobian(f, x).value, program, atol=1e-7)]
+        for program in programs
+    ]
+    assert belongs == [[k] for k in EXERCISE["whose-gradient"].truth]
 
 
 def test_both_answers_are_what_the_chapter_computes() -> None:
