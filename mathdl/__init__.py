@@ -13,7 +13,7 @@ from mathdl import errors
 
 if TYPE_CHECKING:
     from mathdl import autodiff, checking, exercises, numeric, plot, symbolic
-    from mathdl.autodiff import flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+    from mathdl.autodiff import compile, flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
 
@@ -22,6 +22,7 @@ __all__ = [
     "autodiff",
     "check_jacobian",
     "checking",
+    "compile",
     "diagnose",
     "errors",
     "exercises",
@@ -47,6 +48,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "plot": ("mathdl.plot", None),
     "symbolic": ("mathdl.symbolic", None),
     "check_jacobian": ("mathdl.checking", "check_jacobian"),
+    "compile": ("mathdl.autodiff", "compile"),
     "diagnose": ("mathdl.diagnosis", "diagnose"),
     "flatten": ("mathdl.autodiff", "flatten"),
     "grad": ("mathdl.autodiff", "grad"),

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, groupby
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mathdl import numeric
+from mathdl import autodiff, numeric
 from mathdl.arrays import as_claim, as_output, as_point, describe, refuse_single
 from mathdl.diagnosis import Diagnosis, diagnose, listed
-from mathdl.errors import InvalidInput, NotDifferentiable, WrongDerivative
+from mathdl.errors import InvalidInput, NotDifferentiable, OraclesDisagree, WrongDerivative
 
 __all__ = ["ORACLES", "Diagnosis", "Oracle", "Report", "check_jacobian", "diagnose"]
 
@@ -30,6 +31,7 @@ ATTEMPTS = 40  # points tried before giving up on finding them
 LOOSEST = 1e-6  # an oracle whose error is larger than this part of the derivative is too vague to check with
 BROKEN = 1e-3  # one whose error is larger than this part has met a kink or a jump
 SAFETY = 10.0  # an oracle's own error estimate is trusted up to this factor
+EPS = float(np.finfo(np.float64).eps)
 
 
 # ---------------------------------------------------------------------------------------------------- the oracles
@@ -47,11 +49,45 @@ class Oracle:
         ``jacobian(f, x)`` returns a `numeric.Estimate`, or raises `NotDifferentiable` when it cannot serve ``f``.
     rtol : float
         The relative difference that a right claim stays under; 1e-11 or more, since claims are rounded too.
+    vouches_alone : bool
+        Whether it needs nothing but values of ``f``. One that does not, such as the engine with its table of rules, is
+        believed only together with one that does, and never against it.
     """
 
     name: str
     jacobian: Callable[[Function, Array], numeric.Estimate]
     rtol: float
+    vouches_alone: bool = True
+
+
+def _autodiff(f: Function, x: Array) -> numeric.Estimate:
+    """The engine's Jacobian of the program ``f``; its error is how far it moves when x is rounded differently."""
+    _refuse_another_function(f, x)
+    derivative = autodiff.jacobian(f)
+    value = np.asarray(derivative(x))
+    if not np.all(np.isfinite(value)):
+        raise NotDifferentiable("f", "autodiff's derivative is not finite at x", "take another point")
+    rng = np.random.default_rng(0)
+    error = 4 * EPS * np.abs(value)
+    for _ in range(2):
+        nearby = derivative(x + 4 * EPS * np.abs(x) * rng.choice([-1.0, 1.0], x.shape))
+        if np.shape(nearby) != value.shape:
+            raise InvalidInput("f(x)", f"shapes {value.shape} and {np.shape(nearby)} of its Jacobian", "one shape")
+        error = np.maximum(error, 6 * np.abs(nearby - value))
+    return numeric.Estimate(value, error, np.zeros(x.shape))
+
+
+def _refuse_another_function(f: Function, x: Array) -> None:
+    """A function may ask for the type of its argument, and so be another function where the engine follows it."""
+    followed, _ = autodiff.jvp(f, (x,), (np.zeros_like(x),))
+    plain = np.asarray(f(x.copy()))
+    same = np.shape(followed) == plain.shape and np.all(np.abs(followed - plain) <= 1e-10 * _typical_slope(f, x, plain))
+    if not same and np.array_equal(plain, f(x.copy())):  # two values on plain arrays are another fault, named elsewhere
+        raise OraclesDisagree(
+            "f",
+            "its value at x is another one when autodiff follows it, as if it asked for the type of its argument",
+            "compute the same for every kind of array, without isinstance, type or try",
+        )
 
 
 def _complex_step(f: Function, x: Array) -> numeric.Estimate:
@@ -81,8 +117,8 @@ def _richardson(f: Function, x: Array) -> numeric.Estimate:
 
 
 # Asked from the top; the first that can serve f is the truth a diagnosis is made against.
-# An automatic-differentiation engine is one more row, above these.
 ORACLES: list[Oracle] = [
+    Oracle("autodiff", _autodiff, 1e-10, vouches_alone=False),
     Oracle("complex step", _complex_step, 1e-10),
     Oracle("Richardson", _richardson, 1e-7),
 ]
@@ -105,12 +141,15 @@ class Report:
         For each oracle the largest difference found, relative to the largest entry of the derivative.
     tolerances : mapping of str to float
         For each oracle the relative tolerance that was met.
+    refusals : mapping of str to str
+        For each oracle that could not be used on this function the reason.
     """
 
     equation: str | None
     points: int
     differences: Mapping[str, float]
     tolerances: Mapping[str, float]
+    refusals: Mapping[str, str]
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -120,8 +159,11 @@ class Report:
     def __repr__(self) -> str:
         # No measured number here: the book prints this line and nbval compares it on other processors.
         label = f" {self.equation}" if self.equation else ""
-        met = listed([f"{name} (to {_power(tolerance)})" for name, tolerance in self.tolerances.items()])
-        return f"✓ checked{label}: agrees with {met} at {self.points} point{'s' if self.points > 1 else ''}"
+        groups = groupby(self.tolerances, self.tolerances.__getitem__)
+        met = [f"to {_power(tolerance)} with {listed(list(names))}" for tolerance, names in groups]
+        agrees = f"{', '.join(met)}{',' if len(met) > 1 else ''} at {self.points} point{'s' if self.points > 1 else ''}"
+        without = f"; {listed(list(self.refusals))} could not be used" if self.refusals else ""
+        return f"✓ checked{label}: agrees {agrees}{without}"
 
 
 def check_jacobian(
@@ -131,6 +173,10 @@ def check_jacobian(
 
     A claimed *function* is tested at ``x`` and at four random points around it, a claimed *array* at ``x``.
     All comparisons are made in float64, entry by entry, in numerator layout: ``J[i, j] = ∂f_i/∂x_j``.
+
+    The oracles are autodiff (`mathdl.jacobian`), the complex step and Richardson extrapolation. One that cannot be used
+    on ``f`` is left out, and the report says so; but one of the last two, which need nothing but values of ``f``, must
+    agree. So the engine's own derivatives can be checked like any other claim.
 
     Parameters
     ----------
@@ -159,6 +205,8 @@ def check_jacobian(
         If an argument cannot be used, or if the check could not fail because everything in it is zero.
     NotDifferentiable
         If ``f`` has a kink at ``x``, or no oracle is precise enough there.
+    OraclesDisagree
+        If the oracles contradict each other, or ``f`` does something else where the engine follows it.
 
     References
     ----------
@@ -169,7 +217,7 @@ def check_jacobian(
     >>> f = lambda x: np.array([x[0] ** 2 * x[1], 5 * x[0] + np.sin(x[1])])
     >>> J = lambda x: np.array([[2 * x[0] * x[1], x[0] ** 2], [5.0, np.cos(x[1])]])
     >>> check_jacobian(f, J, np.array([1.0, 2.0]))
-    ✓ checked: agrees with complex step (to 1e-10) and Richardson (to 1e-7) at 5 points
+    ✓ checked: agrees to 1e-10 with autodiff and complex step, to 1e-7 with Richardson, at 5 points
     >>> check_jacobian(f, lambda x: J(x).T, np.array([1.0, 2.0]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     mathdl.errors.WrongDerivative: the claimed derivative is wrong. The claim is transposed: ...
@@ -233,6 +281,7 @@ class _Comparison:
 
     claimed: Array
     truths: tuple[_Truth, ...]
+    refusals: Mapping[str, Exception]
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -243,7 +292,7 @@ def _look(f: Function, claimed: object, x: Array, shape: tuple[int, ...]) -> _Co
     # Points beside x may lie outside f's domain; numpy's warnings about them would stand in a notebook's output.
     with np.errstate(all="ignore"):
         claim = _claim_at(claimed, x)
-        return _Comparison(claim, _truths(f, x, _value(f, x, shape)))
+        return _Comparison(claim, *_truths(f, x, _value(f, x, shape)))
 
 
 def _look_around(
@@ -259,10 +308,12 @@ def _look_around(
         neighbour = x + radius * (np.abs(x) + 0.1) * rng.uniform(-1.0, 1.0, x.shape)
         try:
             nearby = _look(f, claimed, neighbour, shape)
+        except OraclesDisagree:
+            raise
         except Exception as error:  # whatever f raises there, it has no derivative to compare with
             failure = error
             continue
-        if np.all(np.isfinite(nearby.claimed)) and nearby.oracles == oracles:
+        if np.all(np.isfinite(nearby.claimed)) and set(oracles).issubset(nearby.oracles):
             found.append(nearby)
         if len(found) == NEIGHBOURS:
             return found
@@ -285,31 +336,33 @@ def _claim_at(claimed: object, x: Array) -> Array:
     return as_claim(claimed(x.copy()), "claimed(x)") if callable(claimed) else as_claim(claimed, "claimed")
 
 
-def _truths(f: Function, x: Array, y: NDArray[Any]) -> tuple[_Truth, ...]:
-    """Ask every oracle; at least one must be able to serve, and all that serve must agree."""
+def _truths(f: Function, x: Array, y: NDArray[Any]) -> tuple[tuple[_Truth, ...], Mapping[str, Exception]]:
+    """Ask every oracle. One that needs only values of f must be able to serve, and all that serve must agree."""
     truths: list[_Truth] = []
-    refusals: list[Exception] = []
+    refusals: dict[str, Exception] = {}
     around = _typical_slope(f, x, y)
     for oracle in ORACLES:
         try:
             estimate = oracle.jacobian(f, x)
+        except OraclesDisagree:
+            raise
         except Exception as refusal:  # it tries points beside x, where f may raise anything
-            refusals.append(refusal)
+            refusals[oracle.name] = refusal
             continue
         size = _size(estimate, around)
         error = np.where(np.isfinite(estimate.error), SAFETY * estimate.error, np.inf)
         if np.any(error > LOOSEST * size):
             broken = bool(np.any(error > BROKEN * size))
-            refusals.append(_too_vague(oracle, estimate, broken))
-            if broken:
-                raise refusals[-1]
+            refusals[oracle.name] = _too_vague(oracle, estimate, broken)
+            if broken and oracle.vouches_alone:
+                raise refusals[oracle.name]
         else:
             truths.append(_Truth(oracle, estimate.value, _slack(estimate, x, y), size))
-    if not truths:
-        raise refusals[-1]
-    for other in truths[1:]:
-        _refuse_disagreement(truths[0], other)
-    return tuple(truths)
+    if not any(truth.oracle.vouches_alone for truth in truths):
+        raise list(refusals.values())[-1]
+    for one, other in combinations(truths, 2):
+        _refuse_disagreement(one, other)
+    return tuple(truths), refusals
 
 
 def _size(estimate: numeric.Estimate, around: float) -> float:
@@ -347,12 +400,13 @@ def _refuse_disagreement(one: _Truth, other: _Truth) -> None:
     apart = np.abs(one.value - other.value) > one.allowed + other.allowed
     if np.any(apart):
         where = tuple(int(i) for i in np.argwhere(apart)[0])
-        raise NotDifferentiable(
+        raise OraclesDisagree(
             "f",
-            f"seems to have a kink at x: its derivative{_at(where)} is {one.value[where]:.6g} by "
-            f"{one.oracle.name} and {other.value[where]:.6g} by {other.oracle.name}",
-            "take a point away from the kink; if there is none, f does to its input what complex step "
-            "cannot follow, such as the conjugate: write it in another way",
+            f"the oracles contradict each other at x: its derivative{_at(where)} is {one.value[where]:.6g} by "
+            f"{one.oracle.name} and {other.value[where]:.6g} by {other.oracle.name}, "
+            f"{abs(one.value[where] - other.value[where]):.2g} apart",
+            "take a point away from kinks, and write f so that no digits cancel and nothing depends on the type of "
+            "its argument; if that changes nothing, one of the oracles is wrong: please report it",
         )
 
 
@@ -425,13 +479,14 @@ def _largest_difference(claimed: Array, truth: _Truth, place: str) -> str:
 def _report(equation: str | None, seen: Sequence[_Comparison]) -> Report:
     differences: dict[str, float] = {}
     tolerances: dict[str, float] = {}
-    for number, truth in enumerate(seen[0].truths):
-        pairs = [(comparison.claimed, comparison.truths[number]) for comparison in seen]
+    for name in seen[0].oracles:
+        pairs = [(here.claimed, truth) for here in seen for truth in here.truths if truth.oracle.name == name]
         size = max(t.size for _, t in pairs) or 1.0
-        differences[truth.oracle.name] = max(float(np.max(np.abs(claim - t.value))) for claim, t in pairs) / size
+        differences[name] = max(float(np.max(np.abs(claim - t.value))) for claim, t in pairs) / size
         within = all(np.all(t.slack <= t.oracle.rtol * size) for _, t in pairs)
-        tolerances[truth.oracle.name] = truth.oracle.rtol if within else LOOSEST
-    return Report(equation, len(seen), differences, tolerances)
+        tolerances[name] = pairs[0][1].oracle.rtol if within else LOOSEST
+    refusals = {name: str(reason) for name, reason in seen[0].refusals.items()}
+    return Report(equation, len(seen), differences, tolerances, refusals)
 
 
 def _at(where: Sequence[Any]) -> str:

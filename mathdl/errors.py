@@ -6,7 +6,7 @@ Explained in the chapter *Jacobians as differences*.
 
 from __future__ import annotations
 
-__all__ = ["InvalidInput", "MathdlError", "NotDifferentiable", "UnknownExercise", "WrongDerivative"]
+__all__ = ["InvalidInput", "MathdlError", "NotDifferentiable", "OraclesDisagree", "UnknownExercise", "WrongDerivative"]
 
 
 class MathdlError(Exception):
@@ -59,6 +59,10 @@ class NotDifferentiable(MathdlError, TypeError):
     def __init__(self, function: str, reason: str, remedy: str) -> None:
         self.function, self.reason, self.remedy = function, reason, remedy
         super().__init__(f"{function}: {reason}. Instead: {remedy}")
+
+
+class OraclesDisagree(NotDifferentiable):
+    """Independent ways to one derivative that contradict each other: nothing can be checked against them."""
 
 
 class WrongDerivative(MathdlError, AssertionError):

@@ -162,6 +162,9 @@ class Formula:
             result = np.array(values)
             return _floating(result).reshape(self.shape)
         common = np.broadcast_shapes(*(row.shape for row in rows))
+        if any(map(_is_followed, rows)):
+            stacked = np.stack([np.broadcast_to(value, common) for value in values])
+            return np.reshape(stacked, self.shape + common)
         result = np.empty((len(values), *common), np.complex128 if any(map(np.iscomplexobj, values)) else np.float64)
         for k, value in enumerate(values):
             result[k] = value  # a constant fills the whole row
@@ -195,7 +198,7 @@ class Formula:
 
 def _numeric(point: Any, argument: str) -> Any:
     """A float64 or complex128 array (a NumPy number when 0-d); NaN passes, because evaluating it is no mistake."""
-    if type(point) is np.ndarray and point.dtype == np.float64 and point.ndim:
+    if (type(point) is np.ndarray and point.dtype == np.float64 and point.ndim) or _is_followed(point):
         return point
     try:
         array = np.asarray(point)
@@ -204,6 +207,11 @@ def _numeric(point: Any, argument: str) -> Any:
     if array.dtype.kind not in "iubfc":
         raise InvalidInput(argument, describe(point), "numbers")
     return _floating(array)[()]
+
+
+def _is_followed(point: Any) -> bool:
+    """Whether it is no array but takes part in NumPy's functions, like those with which autodiff follows a call."""
+    return hasattr(point, "__array_function__") and not isinstance(point, np.ndarray)
 
 
 def _floating(array: NDArray[Any]) -> NDArray[Any]:

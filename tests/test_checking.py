@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 import warnings
 
 import numpy as np
@@ -15,14 +16,15 @@ from numpy.testing import assert_allclose
 
 import mathdl as md
 from mathdl import checking, diagnosis, numeric
+from mathdl.autodiff import primitives
 from mathdl.checking import ORACLES, Diagnosis, Oracle, Report, check_jacobian, diagnose
-from mathdl.errors import InvalidInput, NotDifferentiable, WrongDerivative
+from mathdl.errors import InvalidInput, NotDifferentiable, OraclesDisagree, WrongDerivative
 
 fixed = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 seeds = st.integers(0, 10**6)
 
-BOTH = "agrees with complex step (to 1e-10) and Richardson (to 1e-7)"
-ONE = "agrees with Richardson (to 1e-7)"
+ALL = "agrees to 1e-10 with autodiff and complex step, to 1e-7 with Richardson, at"
+NOT_COMPLEX = "agrees to 1e-10 with autodiff, to 1e-7 with Richardson, at"
 
 
 # ---------------------------------------------------------------------------------------------- functions
@@ -38,6 +40,7 @@ def softmax_jacobian(z):
     return np.diag(p) - np.outer(p, p)
 
 
+X2 = np.array([1.0, 2.0])
 A = np.random.default_rng(5).normal(size=(4, 3))
 B = np.random.default_rng(6).normal(size=(3, 5))
 
@@ -141,6 +144,7 @@ MUTATIONS = {
     "rows swapped": swap_first,
     "one entry": nudge,
     "smallest entry": nudge_small,
+    "by 1e-7": lambda J: J * (1 + 1e-7),
     "zero": np.zeros_like,
     "nan": lambda J: J * np.nan,
     "one row nan": lambda J: np.where(np.arange(len(J)).reshape(-1, *[1] * (J.ndim - 1)) == 0, np.nan, J),
@@ -150,21 +154,25 @@ MUTATIONS = {
 }
 
 
+SCALAR = ("sign", "double", "by 1e-7", "zero", "nan", "one entry", "flattened")  # those that one number can have
+
+
 # --------------------------------------------------------------------------------------- check_jacobian
 
 
 @pytest.mark.parametrize(("f", "jacobian", "x"), TABLE)
 def test_the_right_derivative_passes_and_the_line_is_the_same_everywhere(f, jacobian, x):
-    agrees = ONE if f is relu_layer else BOTH
-    assert repr(check_jacobian(f, jacobian, x)) == f"✓ checked: {agrees} at 5 points"
-    assert str(check_jacobian(f, jacobian(x), x, equation="eq-d-some")) == f"✓ checked eq-d-some: {agrees} at 1 point"
+    agrees, without = (NOT_COMPLEX, "; complex step could not be used") if f is relu_layer else (ALL, "")
+    assert repr(check_jacobian(f, jacobian, x)) == f"✓ checked: {agrees} 5 points{without}"
+    report = check_jacobian(f, jacobian(x), x, equation="eq-d-some")
+    assert str(report) == f"✓ checked eq-d-some: {agrees} 1 point{without}"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize(("f", "jacobian", "x"), TABLE)
 def test_every_mutation_turns_red(f, jacobian, x, mutation):
     mutate = MUTATIONS[mutation]
-    if np.ndim(jacobian(x)) == 0 and mutation not in ("sign", "double", "zero", "nan", "one entry", "flattened"):
+    if np.ndim(jacobian(x)) == 0 and mutation not in SCALAR:
         pytest.skip("one number has no rows")
     wrong = mutate(jacobian(x))
     if wrong.shape == jacobian(x).shape and np.array_equal(wrong, jacobian(x)):
@@ -212,7 +220,7 @@ def test_the_message_says_what_where_and_how_much():
         check_jacobian(example, example_jacobian(np.array([1.0, 2.0])).T, np.array([1.0, 2.0]), equation="eq-d-stack")
     assert str(caught.value) == (
         "eq-d-stack is wrong. The claim is transposed: it has at [j, i] what belongs at [i, j]. "
-        "The difference is 4 at index [0, 1]: claimed 5, 1 by complex step (at x)."
+        "The difference is 4 at index [0, 1]: claimed 5, 1 by autodiff (at x)."
     )
     assert caught.value.diagnosis == "The claim is transposed: it has at [j, i] what belongs at [i, j]."
 
@@ -260,7 +268,7 @@ def test_an_unsolved_stub_never_passes(claim):
 def test_zero_passes_only_when_asked_for():
     x = np.array([1.0, 2.0, 3.0])
     report = check_jacobian(lambda z: softmax(z).sum(), np.zeros_like, x, equation="eq-d-sum", allow_zero=True)
-    assert repr(report) == f"✓ checked eq-d-sum: {BOTH} at 5 points"
+    assert repr(report) == f"✓ checked eq-d-sum: {ALL} 5 points"
     check_jacobian(lambda z: softmax(z).sum(), lambda z: softmax(z) - softmax(z) * softmax(z).sum(), x, allow_zero=True)
     with pytest.raises(InvalidInput, match="at x and at 4 points around it"):
         check_jacobian(lambda z: softmax(z).sum(), np.zeros_like, x)
@@ -285,7 +293,7 @@ def test_a_least_squares_optimum_found_by_computer_passes():
     X, y = rng.normal(size=(50, 4)), rng.normal(size=50)
     w = np.linalg.lstsq(X, y, rcond=None)[0]
     report = check_jacobian(lambda v: np.sum((X @ v - y) ** 2), lambda v: 2 * X.T @ (X @ v - y), w)
-    assert repr(report) == f"✓ checked: {BOTH} at 5 points"
+    assert repr(report) == f"✓ checked: {ALL} 5 points"
 
 
 @pytest.mark.parametrize("value", [None, ...])
@@ -312,38 +320,18 @@ def test_an_exercise_left_open_is_refused(value):
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
 def test_no_claim_passes_at_a_kink(f, slope):
     x = np.array([1.0, 0.0])
-    for claim in (np.diag([1.0, slope]), lambda z: np.diag([1.0, slope])):
+    for claim in (np.diag([1.0, slope]), lambda z: np.diag([1.0, slope]), md.jacobian(f)):
         with pytest.raises(NotDifferentiable, match="kink"):
             check_jacobian(f, claim, x)
 
 
 def test_beside_a_kink_the_check_works():
     x = np.array([1.0, -2.0, 1e-6])
-    assert repr(check_jacobian(np.abs, lambda z: np.diag(np.sign(z)), x)) == f"✓ checked: {ONE} at 5 points"
+    report = check_jacobian(np.abs, lambda z: np.diag(np.sign(z)), x)
+    assert repr(report) == f"✓ checked: {NOT_COMPLEX} 5 points; complex step could not be used"
+    assert "numpy.absolute" in report.refusals["complex step"]
     with pytest.raises(WrongDerivative, match="sign"):
         check_jacobian(np.abs, np.diag([1.0, 1.0, 1.0]), x)
-
-
-def test_oracles_that_disagree_are_not_outvoted(monkeypatch):
-    def liar(f, x):
-        return dataclasses.replace(numeric.jacobian(f, x), value=np.full((2, 2), 3.0), error=np.zeros((2, 2)))
-
-    monkeypatch.setattr(checking, "ORACLES", [Oracle("liar", liar, 1e-10), *ORACLES])
-    with pytest.raises(NotDifferentiable, match=r"kink at x.* by liar and .* by complex step"):
-        check_jacobian(example, np.full((2, 2), 3.0), np.array([1.0, 2.0]))
-
-
-def test_an_engine_is_one_more_row(monkeypatch):
-    def engine(f, x):
-        return numeric.Estimate(example_jacobian(x), np.zeros((2, 2)), np.zeros(2))
-
-    monkeypatch.setattr(checking, "ORACLES", [Oracle("automatic differentiation", engine, 1e-11), *ORACLES])
-    report = check_jacobian(example, example_jacobian, np.array([1.0, 2.0]), equation="eq-d-x")
-    assert report.oracles == ("automatic differentiation", "complex step", "Richardson")
-    assert repr(report) == (
-        "✓ checked eq-d-x: agrees with automatic differentiation (to 1e-11), "
-        "complex step (to 1e-10) and Richardson (to 1e-7) at 5 points"
-    )
 
 
 @pytest.mark.parametrize(
@@ -374,7 +362,9 @@ def test_an_oracles_error_widens_the_tolerance_only_so_far(monkeypatch, error, o
 def test_a_vague_oracle_is_set_aside_when_a_precise_one_serves():
     # 1e8 + x: differences lose eight digits, complex step none.
     report = check_jacobian(lambda x: 1e8 + x, np.array(1.0), 0.3)
-    assert report.oracles == ("complex step",)
+    assert report.oracles == ("autodiff", "complex step")
+    assert repr(report).endswith("at 1 point; Richardson could not be used")
+    assert "rounded too coarsely" in report.refusals["Richardson"]
     with pytest.raises(NotDifferentiable, match="rounded too coarsely"):
         check_jacobian(lambda x: 1e8 + np.abs(x), np.array(1.0), 0.3)
 
@@ -422,10 +412,238 @@ def test_an_error_at_x_itself_is_the_callers_to_see():
         check_jacobian(example, lambda x: {}["mine"], np.ones(2))
 
 
+# ------------------------------------------------------------------------------- the engine among the oracles
+
+
+FOUND = {
+    "transposed": "The claim is transposed",
+    "sign": "The claim has the wrong sign everywhere",
+    "double": "The claim is 2 times too large: a factor 1/2 is missing",
+    "1/N": "The claim is 4 times too small: a factor 4 is missing",
+    "term": "The same number is subtracted from every entry",
+    "rows swapped": r"Rows 0 and 1 \(counting from 0\) are swapped",
+    "one entry": r"Right on 19 of 20 entries, wrong at \[",
+    "smallest entry": "a slip in a small entry|Right on 19 of 20 entries, wrong at",
+    "by 1e-7": "nearly right, but 20 of 20 entries",
+    "zero": "The claim is all zero",
+    "one row nan": r"The claim is not finite \(NaN or infinity\) at \[0, 0\]",
+    "row sign": r"The sign of row 0 \(counting from 0\) is wrong",
+}
+
+
+@pytest.mark.parametrize("mutation", FOUND)
+@pytest.mark.parametrize(("f", "jacobian", "x"), [FUNCTIONS["layers"], FUNCTIONS["relu"]], ids=["layers", "relu"])
+def test_the_engine_speaks_first_and_the_mistake_gets_its_name(f, jacobian, x, mutation):
+    """Of relu complex step knows nothing, and Richardson alone would let one part in ten million pass."""
+    with pytest.raises(WrongDerivative) as caught:
+        check_jacobian(f, MUTATIONS[mutation](jacobian(x)), x)
+    assert re.search(FOUND[mutation], caught.value.diagnosis)
+    assert ("It has shape" if mutation == "transposed" else "by autodiff (at x).") in str(caught.value)
+
+
+def stable_softmax(z):
+    e = np.exp(z - np.max(z))
+    return e / e.sum()
+
+
+def angle(v):
+    return np.array([np.hypot(v[0], v[1]), np.arctan2(v[1], v[0])])
+
+
+@pytest.mark.parametrize(
+    ("f", "jacobian", "x"),
+    [
+        (stable_softmax, softmax_jacobian, np.array([0.3, -1.0, 0.8, 0.1])),
+        (angle, lambda v: np.array([v / np.hypot(*v), np.array([-v[1], v[0]]) / (v @ v)]), np.array([1.0, -2.0])),
+    ],
+    ids=["softmax", "angle"],
+)
+def test_where_complex_step_is_lost_the_engine_brings_the_digits(f, jacobian, x):
+    report = check_jacobian(f, jacobian, x)
+    assert repr(report) == f"✓ checked: {NOT_COMPLEX} 5 points; complex step could not be used"
+    assert report.differences["autodiff"] < 1e-14
+    with pytest.raises(WrongDerivative, match="nearly right"):
+        check_jacobian(f, lambda z: jacobian(z) * (1 + 1e-9), x)
+
+
+@pytest.mark.parametrize(("f", "jacobian", "x"), TABLE)
+def test_the_engines_own_derivative_is_a_claim_like_any_other(f, jacobian, x):
+    assert {"Richardson"} <= set(check_jacobian(f, md.jacobian(f), x).oracles)
+    with pytest.raises(WrongDerivative):
+        check_jacobian(f, md.jacobian(lambda z: f(z) * 1.0001), x)
+
+
+def clipped(x):
+    return np.tanh(np.maximum(x, -5.0))
+
+
+PLANTED = {
+    # function, its row in the engine's table with a mistake, and one that calls it
+    "tanh without the square": (np.tanh, (lambda y: 1 - y,), layers),
+    "tanh where complex step is lost": (np.tanh, (lambda y: 1 - y,), clipped),
+    "tanh a little off": (np.tanh, (lambda y: (1 - y * y) * (1 + 1e-6),), clipped),
+    "sin with the wrong sign": (np.sin, (lambda a: -np.cos(a),), example),
+    "product by the wrong factor": (np.multiply, (lambda a: a, lambda a: a), polar),
+    "nothing": (np.exp, (0,), stable_softmax),
+}
+
+
+@pytest.mark.parametrize(("function", "row", "f"), PLANTED.values(), ids=PLANTED)
+def test_a_wrong_rule_of_the_engine_is_caught(monkeypatch, function, row, f):
+    """Neither the right claim nor the engine's own passes: the two ways to the truth contradict each other."""
+    x = np.array([0.2, -0.4, 1.0, 0.5, -0.3])[: 2 if f in (example, polar) else 5]
+    right = numeric.jacobian(f, x, method="richardson").value
+    check_jacobian(f, md.jacobian(f), x)  # as long as the rule is right
+    partials = tuple(primitives.Partial(partial) if callable(partial) else partial for partial in row)
+    monkeypatch.setitem(primitives.ELEMENTWISE, function, partials)
+    for claim in (right, md.jacobian(f)(x), md.jacobian(f)):
+        with pytest.raises(OraclesDisagree, match=r"contradict each other at x: .* by autodiff and .* by (comp|Rich)"):
+            check_jacobian(f, claim, x)
+
+
+def test_a_rule_that_is_wrong_elsewhere_is_caught_by_the_points_around(monkeypatch):
+    """At x itself it is right; a neighbour at which the oracles disagree must not be passed over."""
+    x = np.array([1.0, 2.0])
+    wrong_beyond = (primitives.Partial(lambda a: np.cos(a) * np.where(a > x[1], 1.1, 1)),)
+    monkeypatch.setitem(primitives.ELEMENTWISE, np.sin, wrong_beyond)
+    check_jacobian(example, example_jacobian(x), x)
+    with pytest.raises(OraclesDisagree):
+        check_jacobian(example, example_jacobian, x)
+
+
+@pytest.mark.parametrize("name", ["complex step", "Richardson"])
+@pytest.mark.parametrize("error", [1e-4, 1.0])
+def test_a_wrong_numeric_oracle_is_caught(monkeypatch, name, error):
+    def liar(f, x):
+        estimate = numeric.jacobian(f, x, method="complex")
+        return dataclasses.replace(estimate, value=estimate.value * (1 + error))
+
+    rows = [dataclasses.replace(oracle, jacobian=liar) if oracle.name == name else oracle for oracle in ORACLES]
+    monkeypatch.setattr(checking, "ORACLES", rows)
+    x = np.array([1.0, 2.0])
+    for claim in (example_jacobian, example_jacobian(x), example_jacobian(x) * (1 + error)):
+        with pytest.raises(OraclesDisagree, match=f"by autodiff and .* by {name}"):
+            check_jacobian(example, claim, x)
+
+
+def test_two_numeric_oracles_that_disagree_need_no_engine_to_be_caught(monkeypatch):
+    """Each is near enough to the engine's vague value, and not to the other's."""
+
+    def off(by, vague):
+        value = example_jacobian(X2)
+        return lambda f, x: numeric.Estimate(value + by, np.full((2, 2), vague), np.zeros(2))
+
+    rows = [
+        Oracle("middle", off(0, 1e-7), 1e-10),
+        Oracle("high", off(8e-7, 0), 1e-10),
+        Oracle("low", off(-8e-7, 0), 1e-10),
+    ]
+    monkeypatch.setattr(checking, "ORACLES", rows[:2])
+    check_jacobian(example, example_jacobian(X2) + 8e-7, X2)
+    monkeypatch.setattr(checking, "ORACLES", rows)
+    with pytest.raises(OraclesDisagree, match=r"by high and .* by low, 1\.6e-06 apart"):
+        check_jacobian(example, example_jacobian(X2) + 8e-7, X2)
+
+
+def test_the_engine_does_not_vouch_alone(monkeypatch):
+    def lost(f, x):
+        raise NotDifferentiable("f", "nothing is known", "give up")
+
+    rows = [oracle if oracle.name == "autodiff" else dataclasses.replace(oracle, jacobian=lost) for oracle in ORACLES]
+    monkeypatch.setattr(checking, "ORACLES", rows)
+    for claim in (example_jacobian, md.jacobian(example)):
+        with pytest.raises(NotDifferentiable, match="nothing is known"):
+            check_jacobian(example, claim, X2)
+    assert [oracle.name for oracle in ORACLES if not oracle.vouches_alone] == ["autodiff"]
+
+
+def filled(v):
+    y = np.empty(2, dtype=v.dtype)
+    y[0] = v[0] ** 2 * v[1]
+    y[1] = 5 * v[0] + np.sin(v[1])
+    return y
+
+
+def with_math(v):
+    return np.array([v[0] ** 2 * v[1], 5 * v[0] + math.sin(v[1])])
+
+
+@pytest.mark.parametrize(
+    ("f", "agrees", "without"),
+    [
+        (filled, "to 1e-10 with complex step, to 1e-7 with Richardson, at 5 points", "autodiff"),
+        (with_math, "to 1e-7 with Richardson at 5 points", "autodiff and complex step"),
+    ],
+    ids=["filled", "math"],
+)
+def test_what_the_engine_cannot_follow_is_checked_without_it_and_the_report_says_so(f, agrees, without):
+    report = check_jacobian(f, example_jacobian, X2, equation="eq-d-a")
+    assert repr(report) == f"✓ checked eq-d-a: agrees {agrees}; {without} could not be used"
+    assert list(report.refusals) == without.split(" and ")
+    assert "plain number" in report.refusals["autodiff"]
+    with pytest.raises(WrongDerivative, match="transposed"):
+        check_jacobian(f, lambda v: example_jacobian(v).T, X2)
+
+
+def test_a_derivative_that_the_engine_finds_infinite_is_checked_without_it():
+    """The root has an infinite slope at zero, its cube none; the neighbours the engine can judge again."""
+    report = check_jacobian(lambda x: np.sqrt(x @ x) ** 3, lambda x: 3 * x * np.sqrt(x @ x), np.zeros(2))
+    assert "not finite" in report.refusals["autodiff"]
+    assert report.points == 5
+    with pytest.raises(WrongDerivative, match=r"2 times too large.*by autodiff \(at a point near x"):
+        check_jacobian(lambda x: np.sqrt(x @ x) ** 3, lambda x: 6 * x * np.sqrt(x @ x), np.zeros(2))
+
+
+def test_digits_that_cancel_in_the_engines_program_widen_its_tolerance():
+    """(e^x - 1 - x) / x² has a slope near 1/6, made of numbers near 1e6: digits are gone that the claim still has."""
+    x = np.array([1e-3])
+    report = check_jacobian(lambda x: (np.exp(x) - 1 - x) / x**2, np.diag(1 / 6 + x / 12 + x**2 / 40 + x**3 / 180), x)
+    assert report.tolerances["autodiff"] == 1e-6
+    assert 1e-10 < report.differences["autodiff"] < 1e-6
+
+
+@pytest.mark.parametrize("error", [1e-5, 0.1])
+def test_a_vague_engine_is_set_aside_and_finds_no_kinks(monkeypatch, error):
+    def vague(f, x):
+        return numeric.Estimate(3 + example_jacobian(x), np.full((2, 2), error), np.zeros(2))
+
+    rows = [dataclasses.replace(ORACLES[0], jacobian=vague), *ORACLES[1:]]
+    monkeypatch.setattr(checking, "ORACLES", rows)
+    report = check_jacobian(example, example_jacobian, X2)
+    assert report.oracles == ("complex step", "Richardson")
+    assert list(report.refusals) == ["autodiff"]
+
+
+def test_a_function_that_asks_for_types_is_refused():
+    def another(x):
+        return x**2 if isinstance(x, np.ndarray) else x**3
+
+    def another_shape(x):
+        return x if isinstance(x, np.ndarray) else x[None]
+
+    def not_a_number(x):
+        return x if isinstance(x, np.ndarray) else x * np.nan
+
+    def same_value(x):
+        return x**2 if isinstance(x, np.ndarray) else x * x.value
+
+    claims = {another: lambda x: np.diag(2 * x), another_shape: lambda x: np.eye(2), not_a_number: lambda x: np.eye(2)}
+    for f, claim in claims.items():
+        with pytest.raises(OraclesDisagree, match="another one when autodiff follows it"):
+            check_jacobian(f, claim, X2)
+    with pytest.raises(OraclesDisagree, match="contradict"):
+        check_jacobian(same_value, lambda x: np.diag(2 * x), X2)
+
+
+def test_a_function_with_a_memory_is_named_as_before():
+    rng = np.random.default_rng(0)
+    with pytest.raises(InvalidInput, match=r"two different values .* fix the seed"):
+        check_jacobian(lambda x: x * rng.uniform(1, 2), lambda x: np.eye(2), X2)
+
+
 # ---------------------------------------------------------------------------------------------- bad input
 
 
-X2 = np.array([1.0, 2.0])
 BAD = {
     "integers": (example, example_jacobian, np.array([1, 2]), {}, "^x: got an array of int64.*astype|dtype=float"),
     "nan": (example, example_jacobian, np.array([1.0, np.nan]), {}, "^x: got nan at index"),
@@ -487,9 +705,10 @@ def test_the_report_is_a_value():
     report = check_jacobian(example, example_jacobian, X2, equation="eq-d-a")
     assert isinstance(report, Report)
     assert report == check_jacobian(example, example_jacobian, X2, equation="eq-d-a")
-    assert report.oracles == tuple(report.differences) == ("complex step", "Richardson")
+    assert report.oracles == tuple(report.differences) == ("autodiff", "complex step", "Richardson")
     assert report.equation == "eq-d-a"
-    assert report.tolerances == {"complex step": 1e-10, "Richardson": 1e-7}
+    assert report.tolerances == {"autodiff": 1e-10, "complex step": 1e-10, "Richardson": 1e-7}
+    assert report.refusals == {}
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.points = 6
 

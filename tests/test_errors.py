@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable, UnknownExercise, WrongDerivative
+from mathdl.errors import (
+    InvalidInput,
+    MathdlError,
+    NotDifferentiable,
+    OraclesDisagree,
+    UnknownExercise,
+    WrongDerivative,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +19,7 @@ from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable, UnknownE
     [
         (InvalidInput("x", "a", "b"), ValueError),
         (NotDifferentiable("f", "r", "d"), TypeError),
+        (OraclesDisagree("f", "r", "d"), NotDifferentiable),
         (WrongDerivative("m", "transposed"), AssertionError),
         (UnknownExercise("n"), LookupError),
     ],

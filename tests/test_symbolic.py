@@ -11,6 +11,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mathdl import autodiff
 from mathdl.errors import InvalidInput
 from mathdl.symbolic import Formula, function, jacobian
 
@@ -135,6 +136,30 @@ def test_a_list_of_one_symbol_has_a_first_axis_of_length_one():
         g(np.array([3.0, 4.0]))
     with pytest.raises(InvalidInput, match=r"2 of them; wanted one array with first axis 1"):
         g(3.0, 4.0)
+
+
+@PROPERTY
+@given(st.lists(expressions(), min_size=1, max_size=3), st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
+def test_autodiff_follows_a_formula(exprs, a, b):
+    point = np.array([a, b])
+    true = function(jacobian(exprs, [x, y]), [x, y])(point)
+    for order in (exprs, sp.Matrix(exprs), [[expr] for expr in exprs]):  # and every shape comes out as without it
+        g = function(order, [x, y])
+        found = autodiff.jacobian(g)(point)
+        assert found.shape == (*g.shape, 2)
+        np.testing.assert_allclose(found.reshape(true.shape), true, rtol=1e-11, atol=1e-11)
+        assert np.array_equal(autodiff.vjp(g, point)[0], g(point))
+
+
+def test_autodiff_follows_a_formula_at_many_points_and_by_one_argument():
+    g = function([x * sp.sin(y), 2, y], [x, y])
+    u, v = np.array([0.5, 1.5, 2.0]), np.array([[1.0], [2.0]])
+    value, tangent = autodiff.jvp(lambda v: g(u, v), (v,), (np.ones_like(v),))
+    assert np.array_equal(value, g(u, v))
+    slopes = [u * np.cos(v), 0 * (u + v), 1 + 0 * (u + v)]
+    np.testing.assert_allclose(tangent, slopes, rtol=1e-14, atol=1e-14)
+    h = function(sp.exp(x), x)
+    np.testing.assert_allclose(autodiff.grad(h)(0.5), np.exp(0.5), rtol=1e-14)
 
 
 def test_integers_become_floats():

@@ -94,7 +94,12 @@ def execute(notebook: Any, folder: Path) -> Any:
     """Run a notebook in ``folder`` and strip what would differ between two runs."""
     os.environ.update(ENVIRONMENT)
     Client(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, record_timing=False
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        coalesce_streams=True,  # how a cell's prints are cut into messages is an accident of timing
     ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):

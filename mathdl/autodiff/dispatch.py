@@ -6,17 +6,19 @@ Whatever is in no table is refused: there is no way around the tables.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.naming import full_name, refuse
+from mathdl.autodiff.naming import ORDER, asked_by_compiled_code, full_name, refuse
 from mathdl.autodiff.primitives import CONSTANT, ELEMENTWISE, RULES, Rule, parameters, partials
 from mathdl.autodiff.trace import Traced, binary, concrete, lift, unary
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["call_function", "call_ufunc", "elementwise"]
+__all__ = ["call_function", "call_ufunc", "elementwise", "tie"]
 
 
 def elementwise(function: Any, arguments: Sequence[Any]) -> Any:
@@ -41,10 +43,29 @@ def call_ufunc(function: Any, method: str, inputs: tuple[Any, ...], kwargs: dict
         if name not in _HARMLESS or not (given is _HARMLESS[name] or _equal(given, _HARMLESS[name])):
             raise _refused_argument(function, name)
     if function in CONSTANT:
+        if function in _ORDERING and isinstance(inputs[0], (np.generic, np.ndarray)) and not inputs[0].ndim:
+            # perhaps an entry of an array of objects, which NumPy compares in this way
+            tie(concrete(inputs[0]), concrete(inputs[1]), sys._getframe(2))
         return function(*map(concrete, inputs))
     if function in RULES:
         return RULES[function].apply(*inputs)
     return elementwise(function, inputs)
+
+
+_ORDERING: Final = frozenset({np.less, np.less_equal, np.greater, np.greater_equal})
+
+
+def tie(one: Any, two: Any, frame: FrameType) -> None:
+    """Refuse to order two equal numbers (or NaN) when compiled code asks: it would give all of the derivative to one.
+
+    An ``if`` may ask: there the reader of the function sees which branch is taken.
+    """
+    if np.size(two) == 1 and asked_by_compiled_code(frame, ORDER) and not (one < two or one > two):
+        raise refuse(
+            "max, min or sort of a list of traced numbers",
+            "two of them are equal (or one is NaN), and all of the derivative would go to one",
+            "np.max(np.stack([...])), where ties share equally, or an if",
+        )
 
 
 def _refused_argument(function: Any, name: str) -> NotDifferentiable:

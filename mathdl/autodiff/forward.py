@@ -7,12 +7,17 @@ Explained in the chapter *Automatic differentiation*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mathdl.autodiff.broadcasting import Identity, expand
+from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.recording import companion
 from mathdl.autodiff.trace import KNOWS_IDENTITY, LINEAR, NEGATED, PART, SAME, Link, Trace, Traced
+
+if TYPE_CHECKING:
+    from mathdl.autodiff.reverse import Tape
 
 __all__ = ["Tangents", "push", "push_forward"]
 
@@ -27,7 +32,10 @@ class Tangents(Trace):
         self.lead = lead
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
-        return self.wrap(value, push(links, self.lead))
+        tangent = push(links, self.lead)
+        if value.__class__ is not np.ndarray and isinstance(value, Followed):
+            companion(tangent, value)
+        return self.wrap(value, tangent)
 
 
 def push(links: Sequence[Link], lead: int) -> Any:
@@ -54,9 +62,11 @@ def push(links: Sequence[Link], lead: int) -> Any:
     return total
 
 
-def push_forward(steps: list[Sequence[Link]], seeds: Sequence[Any], end: int, lead: int) -> Any:
+def push_forward(tape: Tape, seeds: Sequence[Any], end: int, lead: int) -> Any:
     """Push the tangents of the first steps of a tape forward to step ``end``."""
     tangents: list[Any] = list(seeds)
-    for links in steps[len(seeds) : end + 1]:
-        tangents.append(push([(tangents[mark], *rest) for mark, *rest in links], lead))
+    for step in range(len(seeds), end + 1):
+        tangents.append(push([(tangents[mark], *rest) for mark, *rest in tape.steps[step]], lead))
+        if tape.values:
+            companion(tangents[-1], tape.values.get(step))
     return tangents[end]

@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import os
 import sys
+from dis import opname
+from types import FrameType
 from typing import Any, Final
 
 import numpy as np
 
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["call_site", "full_name", "innermost", "refuse"]
+__all__ = ["ORDER", "TRUTH", "asked_by_compiled_code", "call_site", "full_name", "innermost", "refuse"]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
+INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
+
+
+# The instructions by which Python itself asks for the truth of a value, or for the order of two.
+TRUTH: Final = ("TO_BOOL", "UNARY_NOT", "POP_JUMP", "JUMP_IF")
+ORDER: Final = ("COMPARE_OP",)
+
+
+def asked_by_compiled_code(frame: FrameType, instructions: tuple[str, ...]) -> bool:
+    """Whether a question (``bool(x)``, ``x >= y``) that a frame asks does not come from one of these instructions.
+
+    Then it is asked by what the frame has called: NumPy's loops over arrays of Python objects, ``max`` or ``sorted``,
+    which take one of their operands after the answer.
+    """
+    return not opname[frame.f_code.co_code[frame.f_lasti]].startswith(instructions)
 
 
 def call_site() -> str:
     """File and line of the call that led here: the first frame outside of mathdl and numpy."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         frame = frame.f_back
     return _place(frame.f_code.co_filename, frame.f_lineno)
 
@@ -55,7 +71,7 @@ def innermost(error: BaseException) -> str:
     found, step = "?", error.__traceback__
     while step is not None:
         name = step.tb_frame.f_code.co_filename
-        if not name.startswith(_INSIDE):
+        if not name.startswith(INSIDE):
             found = _place(name, step.tb_lineno)
         step = step.tb_next
     return found

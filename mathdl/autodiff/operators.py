@@ -7,13 +7,14 @@ Explained in the chapter *Automatic differentiation*.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.dispatch import call_function, elementwise
-from mathdl.autodiff.naming import refuse
+from mathdl.autodiff.dispatch import call_function, elementwise, tie
+from mathdl.autodiff.naming import TRUTH, asked_by_compiled_code, refuse
 from mathdl.autodiff.primitives import CONSTANT, RULES
 from mathdl.autodiff.trace import Traced, TracedArray, binary, cast, concrete
 
@@ -33,9 +34,29 @@ def _operators() -> None:
     compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}  # fmt: skip
     for name, function in compare.items():
-        setattr(Traced, f"__{name}__", lambda self, other, f=function: f(concrete(self), concrete(other)))
+        setattr(Traced, f"__{name}__", _comparison(function, name not in ("eq", "ne")))
     for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
         setattr(Traced, f"__{name}__", lambda self, f=function: elementwise(f, (self,)))
+
+
+def _comparison(function: Any, ordered: bool) -> Any:
+    def compare(self: Traced, other: Any) -> Any:
+        one, two = concrete(self), concrete(other)
+        if ordered and self.size == 1:
+            tie(one, two, sys._getframe(1))
+        return function(one, two)
+
+    return compare
+
+
+def _truth(self: Traced) -> bool:
+    if self.size == 1 and asked_by_compiled_code(sys._getframe(1), TRUTH):
+        raise refuse(
+            "the truth of a traced number",
+            "compiled code asks for it, as np.logical_and does of lists, and could return the number itself",
+            "a comparison, such as x != 0, or np.stack([...]) in place of the list",
+        )
+    return bool(concrete(self))
 
 
 def _step(function: Any, compute: Any) -> Callable[[Any, Any], Any]:
@@ -97,6 +118,7 @@ def _conversions() -> None:
 
     for name in _LOSING:
         setattr(Traced, name, losing(name))
+    setattr(Traced, "__bool__", _truth)  # noqa: B010
     for name, function in {"__floor__": np.floor, "__ceil__": np.ceil, "__trunc__": np.trunc}.items():
         setattr(Traced, name, lambda self, f=function: int(f(concrete(self))))
     setattr(Traced, "__round__", lambda self, digits=0: np.round(concrete(self), digits or 0))  # noqa: B010

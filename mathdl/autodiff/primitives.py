@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.recording import bottom, run
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["AGAINST_CONSTANT", "CONSTANT", "ELEMENTWISE", "RULES", "Partial", "Rule", "partials", "rule"]
+__all__ = ["AGAINST_CONSTANT", "AGAINST_ZERO", "CONSTANT", "ELEMENTWISE", "RULES", "Partial", "Rule", "partials", "rule"]
 
 # ------------------------------------------------------------------------------------------ elementwise functions
 # A partial derivative is written with the letters a, b (the arguments) and y (the result): those that it names are kept
@@ -41,20 +42,26 @@ LOG2, LOG10, DEGREE = float(np.log(2.0)), float(np.log(10.0)), float(np.pi / 180
 def _power_by_base(a: Any, b: Any) -> Any:
     """b a^(b-1); where a and b are both zero, a^0 is the constant 1."""
     if isinstance(b, (int, float)):
-        return a + a if b == 2 else np.zeros_like(a) if b == 0 else b * a ** (b - 1)
+        return 2 * a if b == 2 else np.zeros_like(a) if b == 0 else b * a ** (b - 1)
     return b * np.where((a == 0) & (b == 0), 1.0, a) ** (b - 1)
 
 
 def _power_by_exponent(a: Any, b: Any, y: Any) -> Any:
     """y log a; 0^b is the constant 0 for b > 0. A negative base has no derivative by its exponent."""
-    if np.any(a < 0) or np.any((a == 0) & (b <= 0)):
+    return y * np.log(np.where(run(zero_base, bottom(a), bottom(b)), 1.0, a))
+
+
+def zero_base(a: Any, b: Any) -> Any:
+    """Where a power's base is zero; an error where the power has no derivative by its exponent."""
+    zero = np.equal(a, 0)
+    if np.any(np.less(a, 0)) or np.any(zero & np.less_equal(b, 0)):
         raise NotDifferentiable(
             "numpy.power",
             "a power of a negative number (or of zero, with an exponent that is not positive) cannot be differentiated "
             "by the exponent",
             "keep the base positive, or the exponent constant",
         )
-    return y * np.log(np.where(a == 0, 1.0, a))
+    return zero
 
 
 def _share(a: Any, b: Any, wins: Any) -> Any:
@@ -91,7 +98,7 @@ _TABLE: dict[Any, tuple[Any, ...]] = {
     np.float_power: (_power_by_base, _power_by_exponent),
     np.remainder: (1, lambda a, b: -np.floor_divide(a, b)),
     np.fmod: (1, lambda a, b: -np.trunc(np.divide(a, b))),
-    np.square: (lambda a: a + a,),
+    np.square: (lambda a: 2 * a,),
     np.sqrt: (lambda y: 0.5 / y,),
     np.cbrt: (lambda y: 1 / (3 * y * y),),
     np.reciprocal: (lambda y: -y * y,),
@@ -142,29 +149,24 @@ def _read(partial: Any) -> Any:
 ELEMENTWISE: dict[Any, tuple[Any, ...]] = {function: tuple(map(_read, row)) for function, row in _TABLE.items()}
 
 
-def _against_zero(function: Any) -> tuple[Partial, Partial]:
+def _against_constant(function: Any) -> tuple[Partial, Partial]:
     first, second = (partial.formula for partial in ELEMENTWISE[function])
-    wins = np.greater if function in (np.maximum, np.fmax) else np.less
-
-    def by(x: Any, constant: Any, share: Any) -> Any:
-        if share is None:
-            return wins(x, 0.0)  # relu, which deserves to be fast
-        return _unless_zero(share, x, constant)
-
     return (
-        Partial(lambda a, b: by(a, b, None if _is_zero(b) else first(a, b))),
-        Partial(lambda a, b: by(b, a, None if _is_zero(a) else second(a, b))),
+        Partial(lambda a, b: _unless_zero(first(a, b), a, b)),
+        Partial(lambda a, b: _unless_zero(second(a, b), b, a)),
     )
-
-
-def _is_zero(constant: Any) -> bool:
-    return isinstance(constant, (int, float)) and constant == 0
 
 
 # The larger (or smaller) of a value and a constant: as above, but a tie with the constant 0 counts for the constant,
 # so that np.maximum(x, 0) is relu with relu'(0) = 0. Ties between values, and with other constants, share equally.
 AGAINST_CONSTANT: dict[Any, tuple[Partial, Partial]] = {
-    function: _against_zero(function) for function in (np.maximum, np.minimum, np.fmax, np.fmin)
+    function: _against_constant(function) for function in (np.maximum, np.minimum, np.fmax, np.fmin)
+}
+
+# The same with the number 0 as the constant, which deserves to be fast: relu is max(a, 0), and y > 0 wherever a > 0.
+AGAINST_ZERO: dict[Any, Partial] = {
+    **dict.fromkeys((np.maximum, np.fmax), Partial(lambda y: np.greater(y, 0.0))),
+    **dict.fromkeys((np.minimum, np.fmin), Partial(lambda y: np.less(y, 0.0))),
 }
 
 # Piecewise constant functions, comparisons and questions about an array: their results are plain arrays.

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from mathdl.autodiff.broadcasting import Identity, unbroadcast
+from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.recording import Recorded, companion, put, run
 from mathdl.autodiff.rules.steps import embed
-from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced, lock
+from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced
 
 __all__ = ["Tape", "pull_back"]
 
@@ -21,16 +23,19 @@ __all__ = ["Tape", "pull_back"]
 class Tape(Trace):
     """The steps of one run, in order; a traced array's mark is its number on the tape."""
 
-    __slots__ = ("outlives", "steps")
+    __slots__ = ("outlives", "steps", "values")
 
     def __init__(self, outlives: bool = False) -> None:
         super().__init__()
         self.outlives = outlives  # whether cotangents are pulled back later, when the caller may have changed constants
         self.steps: list[Sequence[Link]] = []
+        self.values: dict[int, Followed] = {}  # while recording: what the steps' cotangents are named after
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         steps = self.steps
         steps.append(links)
+        if value.__class__ is not np.ndarray and isinstance(value, Followed):
+            self.values[len(steps) - 1] = value
         return self.wrap(value, len(steps) - 1)
 
     def keep_input(self, value: Any) -> Any:
@@ -40,21 +45,21 @@ class Tape(Trace):
         if constant.__class__ is np.ndarray:
             if self.outlives or constant.nbytes <= COPIED:
                 return constant.copy()
-            lock(constant, self.locked)
+            self.protect(constant)
         elif isinstance(constant, Traced):
             return constant.same()
         return constant
 
 
 def pull_back(
-    steps: list[Sequence[Link]], inputs: int, seeds: Sequence[tuple[int, Any]], lead: int, free: bool
+    tape: Tape, inputs: int, seeds: Sequence[tuple[int, Any]], lead: int, free: bool
 ) -> list[Any]:
     """Pull cotangents of some steps back to the first ``inputs`` steps.
 
     Parameters
     ----------
-    steps : list of sequences of links
-        The tape.
+    tape : Tape
+        What was done.
     inputs : int
         How many inputs it begins with.
     seeds : sequence of (int, array or Identity)
@@ -69,6 +74,7 @@ def pull_back(
     list
         One cotangent for each input; None where the output does not depend on it.
     """
+    steps, values = tape.steps, tape.values
     start = max((step for step, _ in seeds), default=-1)
     sweep = _Sweep(max(start + 1, inputs), lead)
     for step, seed in seeds:
@@ -79,10 +85,14 @@ def pull_back(
         if g is None:
             continue
         cotangents[step] = None
+        if values:
+            companion(g, values.get(step))
         links = steps[step]
         if free:
             steps[step] = ()
         sweep.step(links, g, bool(owned[step]))
+    for k in range(inputs if values else 0):
+        companion(cotangents[k], values.get(k))
     return [
         None if g is None else _own(g, bool(own)) for g, own in zip(cotangents[:inputs], owned[:inputs], strict=True)
     ]
@@ -106,7 +116,7 @@ class _Sweep:
             self.owned[mark] = fresh
             return
         h = h.array() if h.__class__ is Identity else h
-        if self.owned[mark] and not isinstance(h, Traced):
+        if self.owned[mark] and not isinstance(h, Followed):
             old += h
             return
         h = (old.array() if old.__class__ is Identity else old) + h
@@ -123,7 +133,7 @@ class _Sweep:
                 g, mine = g.array(), True
             if kind == SCALED:
                 factor = first(*second)
-                if mine and k == last and not isinstance(factor, Traced):
+                if mine and k == last and not isinstance(factor, Followed):
                     g *= factor
                     h = g
                 else:
@@ -145,16 +155,19 @@ class _Sweep:
                 fresh = h.__class__ is np.ndarray
             if shape is not None:
                 h = unbroadcast(h, shape[0], lead)
-                fresh = fresh and h.base is None
+                fresh = fresh and h.__class__ is np.ndarray and h.base is None  # a number is no array of ours
             self.add(mark, h, fresh)
 
     def put(self, mark: int, g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> None:
         """The transpose of basic indexing; many parts of one array are collected in one array."""
-        if self.owned[mark] and not isinstance(g, Traced):
-            whole = self.cotangents[mark]
-            if whole is not None:
-                whole[(slice(None), *key) if self.lead else key] += g
+        whole = self.cotangents[mark]
+        if isinstance(whole, Recorded):
+            if not isinstance(g, Traced):
+                self.cotangents[mark] = run(put, whole, (slice(None), *key) if self.lead else key, g)
                 return
+        elif whole is not None and self.owned[mark] and not isinstance(g, Followed):
+            whole[(slice(None), *key) if self.lead else key] += g
+            return
         h = embed(g, key, shape, self.lead)
         self.add(mark, h, h.__class__ is np.ndarray)
 

@@ -6,15 +6,19 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import numbers
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import innermost, refuse
-from mathdl.autodiff.primitives import AGAINST_CONSTANT, ELEMENTWISE, RULES
+from mathdl.autodiff.primitives import AGAINST_CONSTANT, AGAINST_ZERO, ELEMENTWISE, RULES
+from mathdl.autodiff.recording import Recorded, recorded, run
 from mathdl.errors import MathdlError, NotDifferentiable
 
 __all__ = [
@@ -64,12 +68,13 @@ _levels = itertools.count(1)
 class Trace:
     """One run of one function. One begun later has a higher level: arrays of earlier ones are constants to it."""
 
-    __slots__ = ("ended", "level", "locked")
+    __slots__ = ("ended", "level", "locked", "prints")
 
     def __init__(self) -> None:
         self.level = next(_levels)
         self.ended = False
         self.locked: list[np.ndarray[Any, Any]] = []
+        self.prints: list[tuple[np.ndarray[Any, Any], bytes]] = []
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         """The result of a step, with its links to the traced arguments."""
@@ -84,8 +89,13 @@ class Trace:
         if value.__class__ is np.ndarray:
             if value.nbytes <= COPIED:
                 return value.copy()[()]
-            lock(value, self.locked)
+            self.protect(value)
         return value
+
+    def protect(self, array: np.ndarray[Any, Any]) -> None:
+        """Lock a large array, and note some of its entries: views made earlier can still be written through."""
+        lock(array, self.locked)
+        self.prints.append((array, fingerprint(array)))
 
     def end(self) -> None:
         """From here on the trace takes no more steps, and constants may be written into again."""
@@ -111,6 +121,17 @@ def _not_real(value: Any, kind: str) -> NotDifferentiable:
     if kind == "c":
         return refuse("a complex number", "only real derivatives are defined here", "compute with real numbers")
     return refuse(f"an array of {value.dtype}", "it does not hold real floating-point numbers", "write x.astype(float)")
+
+
+def fingerprint(array: np.ndarray[Any, Any]) -> bytes:
+    """The first entry, the last, and some sixty between them: enough to notice most writes, and almost free."""
+    return bytes(array.flat[:: _stride(array.size)].tobytes() + array.flat[-1].tobytes())
+
+
+@functools.lru_cache
+def _stride(size: int) -> int:
+    """A step without a factor in common with the lengths of the axes, so that all rows and columns are met."""
+    return next(k for k in range(size // 61, size) if math.gcd(k, size) == 1)
 
 
 # Constants that are locked, by id: the array, and by how many traces. Two traces may need the same one.
@@ -159,10 +180,20 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
     plain arrays either is its own error, and stays as it is.
     """
     try:
-        return f(*args, **kwargs)
+        result = f(*args, **kwargs)
+        for array, print_ in trace.prints:
+            if fingerprint(array) != print_:
+                raise NotDifferentiable(
+                    getattr(f, "__name__", "f"),
+                    "it writes into an array whose earlier values the derivative needs, through a view of it",
+                    "use a new array in place of the one that is written into, or multiply by a copy of it",
+                )
+        return result
     except MathdlError:
         raise
     except Exception as error:
+        if isinstance(error.__cause__, MathdlError):  # NumPy speaks of a sequence where float() was refused
+            raise error.__cause__ from None
         written = bool(trace.locked) and "read-only" in str(error)
         trace.end()
         if not _works(f, args, kwargs):
@@ -195,12 +226,11 @@ def _works(f: Callable[..., Any], args: Any, kwargs: Any) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------- the traced arrays
-class Traced:
+class Traced(Followed):
     """What a trace follows: a value, its trace, and the mark under which the trace knows it."""
 
     __slots__ = ("mark", "origin", "shared", "value")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]  # as arrays, which are compared entry by entry
 
     def __init__(self, value: Any, trace: Trace, mark: Any) -> None:
         self.value, self.origin, self.mark = value, trace, mark
@@ -285,9 +315,6 @@ class Traced:
     def __format__(self, spec: str) -> str:
         return f"traced {format(concrete(self), spec)}"
 
-    def __bool__(self) -> bool:
-        return bool(concrete(self))
-
     def __setitem__(self, key: Any, value: Any) -> None:
         raise refuse(
             "x[...] = ...", "writing into a traced array", "np.where(mask, new, old), np.stack or np.concatenate"
@@ -295,9 +322,17 @@ class Traced:
 
 
 class TracedNumber(Traced):
-    """A traced array without axes. It must have no length and no items, or NumPy takes it apart."""
+    """A traced array without axes. It must have no length, and not be iterable, or NumPy takes it apart."""
 
     __slots__ = ()
+    __iter__ = None
+
+    def __getitem__(self, key: Any) -> Any:
+        """As NumPy's numbers: x[None] has one axis more, x[...] and x[()] are x."""
+        parts = key if type(key) is tuple else (key,)
+        if all(part is None or part is Ellipsis for part in parts):
+            return RULES[np.reshape].apply(self, np.empty(())[parts].shape)
+        return select(self, parts)
 
 
 numbers.Number.register(TracedNumber)
@@ -338,7 +373,7 @@ def select(x: Traced, parts: tuple[Any, ...]) -> Any:
     """Indexing with arrays of integers or booleans: the rule finds which entries are meant, and gathers them."""
     if any(isinstance(part, Traced) for part in parts):
         raise refuse("x[i]", "the index is a traced value", "an index made of integers")
-    return RULES["select"].apply(x, lambda numbers: numbers[parts])
+    return RULES["select"].apply(x, parts)
 
 
 def cast(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -375,7 +410,9 @@ def binary(function: Any, compute: Any, a: Any, b: Any) -> Any:
         if not (one or two):
             return function(a, b)
         if function in AGAINST_CONSTANT and one is not two:
-            row = AGAINST_CONSTANT[function]
+            constant = b if one else a
+            zero = constant.__class__ in _NUMBERS and constant == 0
+            row = (AGAINST_ZERO[function],) * 2 if zero else AGAINST_CONSTANT[function]
     if one and two and a.origin is not b.origin:  # the array of an outer trace is a constant here
         one = a.origin.level > b.origin.level
         two = not one
@@ -441,14 +478,12 @@ def apply(define: Callable[..., Any], operands: Sequence[Any], *static: Any) -> 
 
 def lift(x: Any) -> Any:
     """An operand as the rules take it: traced, a plain array or a number. Lists of traced numbers become traced."""
-    if isinstance(x, (Traced, float, int, np.generic)):
+    if isinstance(x, (Followed, float, int, np.generic)):
         return x
     kind = type(x)
     if kind is not np.ndarray:
         if isinstance(x, np.ndarray) and kind is not np.memmap:
             raise refuse(f"numpy.{kind.__name__}", "its arithmetic is not that of plain arrays", "use np.asarray(x)")
-        if hasattr(x, "__array_ufunc__") and hasattr(x, "dtype"):
-            return x  # an array of another kind, such as one that records
         x = np.asarray(x)
     return collect(x) if x.dtype.kind == "O" else x
 
@@ -456,8 +491,12 @@ def lift(x: Any) -> Any:
 def collect(x: np.ndarray[Any, Any]) -> Any:
     """Make of an object array that holds traced numbers one traced array."""
     entries = x.ravel().tolist()
+    if not any(isinstance(entry, Traced) for entry in entries):
+        x = recorded(x)
+        if isinstance(x, Recorded):
+            return x
     for entry in entries:
-        if entry.__class__ is TracedNumber:
+        if entry.__class__ is TracedNumber or isinstance(entry, Recorded):
             continue
         if isinstance(entry, bool) or not isinstance(entry, (float, int, np.floating, np.integer)):
             raise refuse(
@@ -474,6 +513,9 @@ def _collected(*entries_and_shape: Any) -> Any:
         objects = np.empty(len(entries), dtype=object)
         objects[:] = entries
         value = collect(objects.reshape(shape))
+    elif any(isinstance(entry, Recorded) for entry in entries):
+        value = run(np.array, entries)
+        value = value if len(shape) == 1 else np.reshape(value, shape)
     else:
         value = np.array(entries)
         value = value if len(shape) == 1 else value.reshape(shape)

@@ -14,7 +14,9 @@ import numpy as np
 
 from mathdl.arrays import describe
 from mathdl.autodiff.broadcasting import Identity
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.forward import Tangents, push_forward
+from mathdl.autodiff.recording import call_it
 from mathdl.autodiff.reverse import Tape, pull_back
 from mathdl.autodiff.trace import Trace, Traced, follow, lift
 from mathdl.autodiff.trees import as_leaf, build, inputs, leaves
@@ -29,6 +31,8 @@ Function = Callable[..., Any]
 def _traced(trace: Trace, tree: Any, values: list[Any], marks: Any) -> Any:
     """The tree with traced leaves, which share memory with what the caller holds; their values are kept safe."""
     values[:] = map(trace.keep_input, values)
+    if isinstance(trace, Tape):
+        trace.values = {k: value for k, value in enumerate(values) if isinstance(value, Followed)}
 
     def one() -> Any:
         for value, mark in zip(values, marks, strict=True):
@@ -41,12 +45,13 @@ def _traced(trace: Trace, tree: Any, values: list[Any], marks: Any) -> Any:
 
 def _array_of(y: Any, name: str) -> Any:
     """What a function returned, as one traced or plain array."""
-    if isinstance(y, (Traced, np.ndarray, np.generic, float, int, list, tuple)):
+    if isinstance(y, (Followed, np.ndarray, np.generic, float, int, list, tuple)):
         try:
             y = lift(y)
         except ValueError as error:
             raise InvalidInput(f"{name}(x)", "rows of different lengths", "an array or a number") from error
-        if isinstance(y, Traced) or np.asarray(y).dtype.kind in "fiub":
+        call_it(y, name)
+        if isinstance(y, Followed) or np.asarray(y).dtype.kind in "fiub":
             return y
         if np.asarray(y).dtype.kind == "c":
             raise NotDifferentiable(name, "it returns complex numbers", "return .real and .imag as two components")
@@ -56,7 +61,7 @@ def _array_of(y: Any, name: str) -> Any:
 def _split(y: Any, trace: Trace) -> tuple[Any, Any]:
     """The value of an output, and its mark: None if it does not depend on the inputs."""
     if not isinstance(y, Traced):
-        return np.asarray(y)[()], None
+        return y if isinstance(y, Followed) else np.asarray(y)[()], None
     if y.origin is trace:
         return y.value, y.mark
     if y.origin.ended or y.origin.level >= trace.level:
@@ -70,6 +75,14 @@ def _name(f: Any) -> str:
     if not callable(f):
         raise InvalidInput("f", describe(f), "a function")
     return getattr(f, "__name__", type(f).__name__)
+
+
+def _derivative(run: Function, kind: str, f: Function) -> Function:
+    """Name a derivative after its function, whose arguments it takes."""
+    name = _name(f)
+    run.__name__ = run.__qualname__ = f"{kind}_{name}" if name.isidentifier() else kind
+    run.__wrapped__ = f  # type: ignore[attr-defined]
+    return run
 
 
 def _one(f: Function, name: str) -> Function:
@@ -139,7 +152,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     directions = inputs(tangents, "tangents", exact=False)
     lead = _common_lead(directions, values)
     directions = [
-        v if isinstance(v, Traced) else np.array(v, dtype=x.dtype)[()] for v, x in zip(directions, values, strict=True)
+        v if isinstance(v, Followed) else np.array(v, dtype=x.dtype)[()] for v, x in zip(directions, values, strict=True)
     ]
     trace = Tangents(lead)
     arguments = _traced(trace, tuple(primals), values, directions)
@@ -208,7 +221,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Callable[[Any], Any]]:
     arguments = _traced(tape, xs, values, range(len(values)))
     form, outputs = follow(tape, _several(f, name), *arguments)
     pairs = [_split(y, tape) for y in outputs]
-    steps, shapes = tape.steps, [np.shape(y) for y, _ in pairs]
+    shapes = [np.shape(y) for y, _ in pairs]
     kinds = [_float_type(y) for y, _ in pairs]
 
     def pull(g: Any) -> Any:
@@ -220,7 +233,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Callable[[Any], Any]]:
             if mark is not None
         ]
         count = given[0].shape[:lead] if given else ()
-        pulled = pull_back(steps, len(values), seeds, lead, free=False)
+        pulled = pull_back(tape, len(values), seeds, lead, free=False)
         results = build(xs, iter([_finished(c, x, count) for c, x in zip(pulled, values, strict=True)]))
         return results[0] if len(xs) == 1 else results
 
@@ -283,10 +296,10 @@ def value_and_grad(f: Function, argnum: int = 0) -> Function:
             wanted = "a single number: take np.sum or np.mean of it, or use jacobian"
             raise InvalidInput(f"{name}(x)", f"an array with shape {np.shape(value)}", wanted)
         seeds = [] if mark is None else [(mark, np.ones((), _float_type(value))[()])]
-        pulled = pull_back(tape.steps, len(values), seeds, 0, free=True)
+        pulled = pull_back(tape, len(values), seeds, 0, free=True)
         return value, build(tree, iter([_finished(c, x) for c, x in zip(pulled, values, strict=True)]))
 
-    return derivative
+    return _derivative(derivative, "value_and_grad", f)
 
 
 def grad(f: Function, argnum: int = 0) -> Function:
@@ -321,7 +334,7 @@ def grad(f: Function, argnum: int = 0) -> Function:
     np.True_
     """
     both = value_and_grad(f, argnum)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+    return _derivative(lambda *args, **kwargs: both(*args, **kwargs)[1], "grad", f)
 
 
 # -------------------------------------------------------------------------------------------------- Jacobians, Hessians
@@ -372,6 +385,7 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
         else:
             trace = tape = Tape()
             tape.steps = [()]
+            tape.values = {0: x} if isinstance(x, Followed) else {}
             mark = 0
         traced = trace.wrap(trace.keep_input(x), mark)
         traced.shared = True
@@ -383,11 +397,11 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
         if mode == "forward":
             return _columns(mark, shape, x)
         if mode == "auto" and x.size < size:
-            return _columns(push_forward(tape.steps, [Identity(x.shape, x.dtype)], mark, 1), shape, x)
-        (rows,) = pull_back(tape.steps, 1, [(mark, Identity(shape, value.dtype))], 1, free=True)
+            return _columns(push_forward(tape, [Identity(x.shape, x.dtype)], mark, 1), shape, x)
+        (rows,) = pull_back(tape, 1, [(mark, Identity(shape, value.dtype))], 1, free=True)
         return np.zeros(shape + x.shape, x.dtype) if rows is None else _finished(np.reshape(rows, shape + x.shape), x)
 
-    return derivative
+    return _derivative(derivative, "jacobian", f)
 
 
 def _columns(tangents: Any, shape: tuple[int, ...], x: Any) -> Any:
@@ -429,7 +443,7 @@ def hessian(f: Function) -> Function:
     array([[4., 2.],
            [2., 0.]])
     """
-    return jacobian(grad(f), mode="forward")
+    return _derivative(jacobian(grad(f), mode="forward"), "hessian", f)
 
 
 def hvp(f: Function, x: Any, v: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mathdl.arrays import describe
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.trace import Traced, collect
 from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
 
@@ -65,6 +66,8 @@ def as_leaf(x: Any, name: str, exact: bool = True) -> Any:
     """One input as an array or a number, or a named error."""
     if isinstance(x, Traced):
         return x.same()
+    if isinstance(x, Followed) and x.dtype.kind == "f":  # type: ignore[attr-defined]
+        return x
     if isinstance(x, float):
         return x if isinstance(x, np.generic) else np.float64(x)
     array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, int, complex)) else None
@@ -126,11 +129,11 @@ def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     def unflatten(v: Any) -> Any:
         if np.shape(v) != (ends[-1],):
             raise InvalidInput("vector", f"shape {np.shape(v)}", f"shape ({ends[-1]},)")
-        v = v if isinstance(v, Traced) else np.asarray(v)
+        v = v if isinstance(v, Followed) else np.asarray(v)
         parts = [
             np.reshape(v[begin:end], x.shape) if x.shape else v[begin]
             for begin, end, x in zip(ends, ends[1:], arrays, strict=False)
         ]
-        return build(tree, iter([p if isinstance(p, Traced) else np.array(p)[()] for p in parts]))
+        return build(tree, iter([p if isinstance(p, Followed) else np.array(p)[()] for p in parts]))
 
     return vector, unflatten

@@ -1,4 +1,4 @@
-"""The modules that several of these tests share, cases.py and programs.py, can be imported by name."""
+"""The modules that several of these tests share, such as cases.py and oracles.py, can be imported by name."""
 
 from __future__ import annotations
 

@@ -309,6 +309,19 @@ def test_jacobians_are_never_squeezed(shape, mode):
     assert np.shape(ad.grad(np.sum)(x)) == shape
 
 
+def test_a_number_that_is_broadcast_more_than_once():
+    """Its cotangents are sums, which are numbers and not arrays: they must not be added in place."""
+    a, s = np.array([1.0, 2.0, 3.0]), 2.0
+    for f, derivative in (
+        (lambda s: np.sum(s * a) + np.sum(s * a), 2 * np.sum(a)),
+        (lambda s: np.sum((s + a) * (s * a)), np.sum(2 * s * a + a * a)),
+        (lambda s: np.sum(np.sin(s * a) * s), np.sum(np.cos(s * a) * s * a + np.sin(s * a))),
+    ):
+        near(ad.grad(f)(s), derivative)
+        near(ad.grad(f)(np.array(s)), derivative)
+        near(ad.jacobian(f, "reverse")(s), derivative)
+
+
 def test_numbers_and_lists_as_points():
     assert ad.grad(lambda x: x**3)(2.0) == 12.0
     assert ad.jacobian(lambda x: x**3)(2.0) == 12.0
@@ -319,6 +332,10 @@ def test_numbers_and_lists_as_points():
     near(ad.hessian(lambda x, a: a * x @ x)(np.ones(2), 3.0), 6 * np.eye(2))
     x = np.array([1.0, 2.0], dtype=np.longdouble)
     assert ad.jacobian(np.sin)(x).dtype == np.longdouble
+    third = np.longdouble(1) / 3
+    for mode in ("forward", "reverse"):
+        J = ad.jacobian(lambda x: x[[0, 1, 1]] * third + np.sort(x)[1], mode)(x)
+        np.testing.assert_array_equal(J[:, 0], [third, 0.0, 0.0])  # exactly: not by way of double precision
 
 
 def test_inputs_that_do_not_matter():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import RULES, rule
 from mathdl.autodiff.rules.steps import as_view, gathered, join_step, normal_axes, where_step
@@ -28,7 +29,7 @@ def concatenate(arrays: Any, axis: int | None = 0) -> Any:
     parts = [lift(x) for x in arrays]
     if axis is None:
         parts, axis = [np.ravel(x) for x in parts], 0
-    parts = [x if isinstance(x, Traced) else np.asarray(x) for x in parts]
+    parts = [x if isinstance(x, Followed) else np.asarray(x) for x in parts]
     if any(x.ndim == 0 for x in parts):
         raise ValueError("zero-dimensional arrays cannot be concatenated")
     axis = normal_axes(axis, parts[0].ndim)[0]
@@ -122,7 +123,8 @@ if hasattr(np, "unstack"):
 
 @rule(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
-    condition = np.array(concrete(lift(condition)), dtype=bool)
+    condition = concrete(lift(condition))
+    condition = condition != 0 if isinstance(condition, Followed) else np.array(condition, dtype=bool)
     if x is None and y is None:
         return np.nonzero(condition)
     return apply(where_step, (lift(x), lift(y)), condition)

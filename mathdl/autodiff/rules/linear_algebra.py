@@ -13,9 +13,10 @@ import numpy as np
 from mathdl.autodiff.broadcasting import expand, unbroadcast
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import rule
+from mathdl.autodiff.recording import run
 from mathdl.autodiff.rules.reductions import root
 from mathdl.autodiff.rules.steps import normal_axes
-from mathdl.autodiff.trace import FRESH, apply, concrete, lift
+from mathdl.autodiff.trace import FRESH, Traced, apply, concrete, lift
 
 __all__: list[str] = []
 
@@ -144,6 +145,7 @@ def cholesky(a: Any, upper: bool = False) -> Any:
 
 def _eigenvalue_step(a: Any) -> Any:
     w, v = np.linalg.eigh(a)
+    w = w if isinstance(w, Traced) else run(distinct, w)
 
     def push(t: Any, lead: int) -> Any:
         return np.sum(v * (t @ v), axis=-2)
@@ -156,6 +158,7 @@ def _eigenvalue_step(a: Any) -> Any:
 
 def _eigenvector_step(a: Any) -> Any:
     w, v = np.linalg.eigh(a)
+    w = w if isinstance(w, Traced) else run(distinct, w)
     gaps = w[..., None, :] - w[..., :, None]
     same = np.eye(v.shape[-1], dtype=bool)
     inverse = np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
@@ -169,24 +172,24 @@ def _eigenvector_step(a: Any) -> Any:
     return v, [(push, pull, FRESH)]
 
 
-def _distinct(a: Any, function: Any) -> None:
-    """Refuse repeated eigenvalues: there the ordered eigenvalues have a kink, and eigenvectors no limit."""
-    w = np.linalg.eigvalsh(concrete(a))
+def distinct(w: Any) -> Any:
+    """Eigenvalues that all differ, or an error: equal ones have a kink, and their eigenvectors no limit."""
     if w.shape[-1] > 1 and np.any(np.diff(w, axis=-1) <= 1e-13 * np.max(np.abs(w), axis=-1, keepdims=True)):
-        raise refuse(function, "two eigenvalues coincide, where they have no derivative", "a matrix without equal ones")
+        raise refuse(
+            np.linalg.eigh, "two eigenvalues coincide, where they have no derivative", "a matrix without equal ones"
+        )
+    return w
 
 
 @rule(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
-    _distinct(a, np.linalg.eigvalsh)
     return apply(_eigenvalue_step, (a,))
 
 
 @rule(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
-    _distinct(a, np.linalg.eigh)
     kind = type(np.linalg.eigh(np.eye(1)))
     return kind(apply(_eigenvalue_step, (a,)), apply(_eigenvector_step, (a,)))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mathdl.autodiff.broadcasting import shifted
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.steps import normal_axes
@@ -90,7 +91,9 @@ def std(a: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False, mean: 
 def root(squares: Any) -> Any:
     """The square root of a sum of squares; at zero its derivative is zero, as |x|'(0) = 0."""
     zero = concrete(squares) == 0
-    return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, squares))) if np.any(zero) else np.sqrt(squares)
+    if not isinstance(zero, Followed) and not np.any(zero):
+        return np.sqrt(squares)
+    return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, squares)))
 
 
 # ------------------------------------------------------------------------------------------------------------- extremes

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import RULES, Rule, rule
+from mathdl.autodiff.recording import indexed, run
 from mathdl.autodiff.rules.steps import (
     as_view,
     broadcast_step,
@@ -21,6 +23,7 @@ from mathdl.autodiff.rules.steps import (
     padded,
     positions,
     reshape_step,
+    select_step,
     transpose_step,
 )
 from mathdl.autodiff.trace import Traced, apply, concrete, lift
@@ -123,7 +126,28 @@ def broadcast_arrays(*args: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ gathering by position
-RULES["select"] = Rule(np.take, positions)
+def _select(x: Any, key: tuple[Any, ...]) -> Any:
+    """``x[key]`` with arrays in the key: as such if it is to be read in a compiled source, else by position."""
+    parts = [part for part in key if isinstance(part, Followed)]
+    if any(part.dtype.kind == "b" for part in parts):
+        raise refuse(
+            "x[mask]",
+            "the shape of its result depends on values, and a compiled program has fixed shapes",
+            "np.where(mask, x, 0.0), or the same without mathdl.compile",
+        )
+    if (parts or isinstance(concrete(x), Followed)) and _adjacent(key):
+        return apply(select_step, (x,), key)
+    return positions(x, lambda numbers: run(indexed, numbers, key))
+
+
+def _adjacent(key: tuple[Any, ...]) -> bool:
+    """Whether the arrays in a key stand side by side, so that an axis put before all others stays there."""
+    arrays = [k for k, part in enumerate(key) if not (part is None or part is Ellipsis or isinstance(part, slice))]
+    masks = any(isinstance(key[k], (list, np.ndarray)) and np.asarray(key[k]).dtype.kind == "b" for k in arrays)
+    return not masks and arrays == list(range(arrays[0], arrays[-1] + 1))
+
+
+RULES["select"] = Rule(np.take, _select)
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from mathdl.autodiff.broadcasting import expand, shifted, unbroadcast
+from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.recording import embedded, indexed, run, scattered
 from mathdl.autodiff.trace import FRESH, VIEW, Traced, apply
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "positions",
     "reshape_step",
     "scatter",
+    "select_step",
     "transpose_step",
     "where_step",
 ]
@@ -106,8 +109,13 @@ def _gather_step(x: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     entries = np.reshape(x, (*head, math.prod(own)))
     if entries.shape[-1] == 0:
         return np.zeros(head + numbers.shape, x.dtype), [(push, pull, FRESH)]
-    y = np.take(entries, numbers, axis=-1)
-    return np.where(numbers < 0, 0.0, y).astype(x.dtype) if np.any(numbers < 0) else y, [(push, pull, FRESH)]
+    y = run(np.take, entries, numbers, -1)
+    return np.where(numbers < 0, 0.0, y).astype(x.dtype) if _has_gaps(numbers) else y, [(push, pull, FRESH)]
+
+
+def _has_gaps(numbers: Any) -> bool:
+    """Whether some entry is to be zero; positions that are computed (by a recorded sort, say) have no such entries."""
+    return not isinstance(numbers, Followed) and bool(np.any(numbers < 0))
 
 
 def _scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
@@ -124,8 +132,12 @@ def _scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     head = g.shape[:lead]
     rows, size = math.prod(head), math.prod(own)
     where, what = numbers.ravel(), np.reshape(g, (rows, numbers.size))
-    if np.any(where < 0):
+    if _has_gaps(where):
         where, what = where[where >= 0], what[:, where >= 0]
+    if g.dtype.itemsize > 8:  # bincount adds in double precision
+        exact = np.zeros((rows, size), g.dtype)
+        np.add.at(exact.T, where, what.T)
+        return exact.reshape(head + own), [(push, pull, FRESH)]
     if rows != 1:
         where = (where + size * np.arange(rows)[:, None]).ravel()
     sums = np.bincount(where, weights=what.ravel(), minlength=rows * size)
@@ -152,8 +164,7 @@ def _embed_step(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
     if isinstance(g, Traced):  # of an outer trace
         y = embed(g, key, shape, lead)
     else:
-        y = np.zeros(g.shape[:lead] + shape, g.dtype)
-        y[(slice(None),) * lead + key] = g
+        y = run(embedded, g, (slice(None),) * lead + key, g.shape[:lead] + shape)
 
     def pull(c: Any, more: int) -> Any:
         return c[(slice(None),) * (lead + more) + key]
@@ -165,9 +176,7 @@ def embed(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
     """Zeros of this shape with ``g`` at ``key``, behind ``lead`` axes: the transpose of basic indexing."""
     if isinstance(g, Traced):
         return apply(_embed_step, (g,), key, shape, lead)
-    y = np.zeros(g.shape[:lead] + shape, g.dtype)
-    y[(slice(None),) * lead + key] = g
-    return y
+    return run(embedded, g, (slice(None),) * lead + key, g.shape[:lead] + shape)
 
 
 def join_step(*arrays_and_axis: Any) -> Any:
@@ -211,7 +220,8 @@ def positions(x: Any, move: Callable[[Any], Any]) -> Any:
     x = _as_array(x)
     own = x.shape
     numbers = np.arange(math.prod(own)).reshape(own)
-    return gathered(x, np.array(move(numbers)))
+    places = move(numbers)
+    return gathered(x, places if isinstance(places, Followed) else np.array(places))
 
 
 def padded(x: Any, move: Callable[[Any], Any]) -> Any:
@@ -220,6 +230,35 @@ def padded(x: Any, move: Callable[[Any], Any]) -> Any:
     own = x.shape
     numbers = np.arange(1, math.prod(own) + 1).reshape(own)
     return gathered(x, np.array(move(numbers)) - 1)
+
+
+def select_step(x: Any, key: tuple[Any, ...]) -> Any:
+    """``x[key]`` with arrays of integers in the key, next to each other."""
+    own = np.shape(x)
+
+    def push(t: Any, lead: int) -> Any:
+        return _picked(t, (slice(None),) * lead + key)
+
+    def pull(g: Any, lead: int) -> Any:
+        return scatter_at(g, (slice(None),) * lead + key, g.shape[:lead] + own)
+
+    return _picked(x, key), [(push, pull, FRESH)]
+
+
+def _picked(x: Any, key: tuple[Any, ...]) -> Any:
+    return x[key] if isinstance(x, Traced) else run(indexed, x, key)
+
+
+def _scatter_at_step(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    def push(t: Any, lead: int) -> Any:
+        return scatter_at(t, (slice(None),) * lead + key, t.shape[:lead] + shape)
+
+    return scatter_at(g, key, shape), [(push, lambda c, lead: _picked(c, (slice(None),) * lead + key), FRESH)]
+
+
+def scatter_at(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Zeros of this shape, and ``g`` added at ``key``: the transpose of `select_step`."""
+    return apply(_scatter_at_step, (g,), key, shape) if isinstance(g, Traced) else run(scattered, g, key, shape)
 
 
 def gathered(x: Any, numbers: Any) -> Any:
