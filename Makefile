@@ -1,12 +1,13 @@
 # From Jacobians to Adam. `make` alone lists what there is; `make book` and `make test` need nothing before them.
 
-VENV   := .venv
-READY  := $(VENV)/.ready
-PYTHON := $(VENV)/bin/python
-BIN    := $(VENV)/bin
+VENV    := .venv
+READY   := $(VENV)/.ready
+PYTHON  := $(VENV)/bin/python
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint unit site nbval serve lab notebooks lock clean
+.PHONY: help book test lint unit site nbval serve lab notebooks bench oracles peers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,15 @@ lab: $(READY)  ## open the notebooks in JupyterLab, as copies in work/ that are 
 notebooks: $(READY)  ## write notebooks/ anew from book/
 	@$(PYTHON) tools/notebooks.py
 
+bench: $(READY)  ## measure mathdl beside the peers that are installed (BENCH="quick" for a short run)
+	@$(PYTHON) -m benchmarks $(BENCH)
+
+peers: $(READY)  ## install all peers, for `make bench` and the tests (PyTorch and JAX: large)
+	@$(INSTALL) -c requirements.txt -r requirements-peers.txt
+
+oracles: $(READY)  ## install autograd and JAX only, with which the tests then compare derivatives
+	@$(INSTALL) -c requirements.txt -c requirements-peers.txt autograd jax
+
 lock: $(READY)  ## write requirements.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --upgrade \
 	    --output-file requirements.txt pyproject.toml
@@ -56,6 +66,6 @@ $(READY): requirements.txt pyproject.toml
 	echo "Setting up $(VENV) with $$($$python --version) (a minute or two) ..."; \
 	rm -rf $(VENV); \
 	$$python -m venv $(VENV) || { echo "Python's venv module is not complete here (Debian: apt install python3-venv)."; exit 1; }; \
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt && \
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	$(INSTALL) -r requirements.txt && \
+	$(INSTALL) --no-deps --no-build-isolation -e . && \
 	cp requirements.txt pyproject.toml $(VENV)/ && touch $@

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from mathdl.autodiff import operators  # noqa: F401  gives traced arrays what they can do
 from mathdl.autodiff.compiling import Compiled, compile
-from mathdl.autodiff.rules import joining, linear_algebra, products, reductions, shapes  # noqa: F401  they fill the table
+from mathdl.autodiff.rules import (  # noqa: F401  they fill the table
+    factors,
+    joining,
+    linear_algebra,
+    products,
+    reductions,
+    shapes,
+    statistics,
+)
 from mathdl.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from mathdl.autodiff.trees import flatten
 

@@ -23,7 +23,9 @@ from mathdl.autodiff.naming import refuse
 
 __all__ = ["Variable", "planted", "same", "snapshot", "variables_of"]
 
-_LIBRARIES: Final = frozenset({"numpy", "scipy", "mathdl", "sympy", "matplotlib", *sys.stdlib_module_names}) - {"__main__"}
+_LIBRARIES: Final = frozenset({"numpy", "scipy", "mathdl", "sympy", "matplotlib", *sys.stdlib_module_names}) - {
+    "__main__"
+}
 _DEEPEST: Final = 6
 
 
@@ -241,5 +243,3 @@ def planted(variables: list[Variable], stand_ins: list[Any]) -> Iterator[None]:
     finally:
         for variable in variables:
             variable.write(variable.value)
-
-

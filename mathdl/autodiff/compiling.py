@@ -11,6 +11,7 @@ import inspect
 import itertools
 import keyword
 import linecache
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -22,6 +23,7 @@ from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.recording import Recorded, Recording, recorded
 from mathdl.autodiff.source import WIDTH, Program, write
+from mathdl.autodiff.unrolled import SMALL, NotUnrolled, Unrolling, write_numbers
 from mathdl.errors import InvalidInput, NotDifferentiable
 
 __all__ = ["Compiled", "compile"]
@@ -109,7 +111,9 @@ class _Input:
 
     def _enter(self, recording: Recording, x: Any, path: str, name: str, taken: set[str]) -> Any:
         if _is_input(x):
-            own = name if name not in taken else next(n for k in itertools.count(2) if (n := f"{name}_{k}") not in taken)
+            own = (
+                name if name not in taken else next(n for k in itertools.count(2) if (n := f"{name}_{k}") not in taken)
+            )
             taken.add(own)
             self.entered[path] = recording.enter(_example(x), own)
             return self.entered[path]
@@ -119,7 +123,9 @@ class _Input:
                 for key, part in x.items()
             )
         if isinstance(x, (list, tuple)):
-            parts = [self._enter(recording, part, f"{path}[{k}]", _name_of_key(name, k), taken) for k, part in enumerate(x)]
+            parts = [
+                self._enter(recording, part, f"{path}[{k}]", _name_of_key(name, k), taken) for k, part in enumerate(x)
+            ]
             return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
         return x
 
@@ -175,7 +181,21 @@ def _name(function: Any) -> str:
 
 
 def _follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]) -> _Made:
-    recording = Recording()
+    if all(_is_small(tree) for tree in (*args, *(v.value for v in arrays))):
+        try:
+            return _record(Unrolling(), function, args, parameters, arrays)
+        except Exception:
+            pass  # what is wrong, if anything, is said when it is recorded with arrays
+    return _record(Recording(), function, args, parameters, arrays)
+
+
+def _is_small(tree: Any) -> bool:
+    return all(np.size(leaf) <= SMALL for leaf in _leaves_of(tree) if _is_input(leaf))
+
+
+def _record(
+    recording: Recording, function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]
+) -> _Made:
     taken = {"np", _name(function)}
     inputs = [_Input(recording, name, tree, taken) for name, tree in zip(parameters, args, strict=True)]
     captured = [_Input(recording, v.name, v.value, taken) for v in arrays]
@@ -185,9 +205,14 @@ def _follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: l
     made = _Made(_name(function), inputs, captured, arrays)
     ends: list[Any] = []
     form = _form(result, ends)
-    entered = [x.step for one in (*inputs, *captured) for x in one.entered.values()]
+    entered = [x for one in (*inputs, *captured) for x in one.entered.values()]
     reserved = set(parameters) | {made.name}
-    program = write(recording.steps, entered, ends, reserved)
+    if isinstance(recording, Unrolling):
+        if not recording.worthwhile:
+            raise NotUnrolled
+        program = write_numbers(recording, entered, ends)
+    else:
+        program = write(recording.steps, [x.step for x in entered], ends, reserved)
     namespace = program.namespace
     made.program = program
     made.result = _text_of(form, iter(program.results), namespace)
@@ -220,7 +245,9 @@ def _text_of(form: Any, results: Any, namespace: dict[str, Any]) -> str:
         return f"[{inner}]"
     if kind is tuple:
         return f"({inner},)" if len(parts) == 1 else f"({inner})"
-    return f"{_known(kind, namespace)}({inner})" if hasattr(kind, "_fields") else f"{_known(kind, namespace)}([{inner}])"
+    return (
+        f"{_known(kind, namespace)}({inner})" if hasattr(kind, "_fields") else f"{_known(kind, namespace)}([{inner}])"
+    )
 
 
 def _known(kind: type, namespace: dict[str, Any]) -> str:
@@ -322,7 +349,11 @@ def _assemble(made: _Made, fixed: list[Variable]) -> Compiled:
         _unpack(one, guards, unpacking, one.name)
     for one, variable in zip(made.captured, made.variables, strict=True):
         cell = isinstance(variable.scope, dict)
-        read = f"{guards.know(variable.scope)}[{variable.key!r}]" if cell else f"{guards.know(variable.scope)}.cell_contents"
+        read = (
+            f"{guards.know(variable.scope)}[{variable.key!r}]"
+            if cell
+            else f"{guards.know(variable.scope)}.cell_contents"
+        )
         whole = one.name if isinstance(one.stand_in, Recorded) else f"_{one.name}"
         guards.lines.append(f"{whole} = {read}")
         guards.structure(whole, one.name, one.tree)
@@ -332,19 +363,70 @@ def _assemble(made: _Made, fixed: list[Variable]) -> Compiled:
         checks = [f"{guards.know(_unchanged(fixed))}()", *checks]
     result = made.result[1:-1] if made.result.startswith("(") and _closes_at_end(made.result) else made.result
     head = f"def {made.name}({', '.join(one.name for one in made.inputs)}):"
-    body = [*program.lines, *_returned(result)]
-    runs = [head, *(_INDENT + line for line in (*checks, *body))]
-    shown = _header(made, program) + "\n".join([head, *(_INDENT + line for line in (*unpacking, *body))]) + "\n"
+    takes = ", ".join(one.name for one in made.inputs)
     namespace = {**program.namespace, **guards.namespace}
-    file = f"<compiled {made.name} {next(_numbers)}>"
-    text = "\n".join(runs) + "\n"
-    exec(builtins.compile(text, file, "exec"), namespace)
-    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    numbers = _numbers_of(made)
+    body = [*(f"{pattern} = {array}.tolist()" for pattern, array in numbers), *program.lines, *_returned(result)]
+    shown = _function(made.name, takes, [*unpacking, *body])
+    if program.mathematics is None:
+        runs = _function(made.name, takes, [*checks, *body])
+    else:
+        # Python's math raises errors where NumPy gives infinity or nan: then NumPy computes the same once more.
+        leaves = ", ".join(str(x.step.label) for one in (*made.inputs, *made.captured) for x in one.entered.values())
+        again = [*(f"{pattern} = {array}" for pattern, array in numbers), *program.lines, *_returned(result)]
+        namespace |= {name: getattr(math, name) for name in program.mathematics}
+        namespace["_with_numpy"] = _when_called(
+            _function("_with_numpy", leaves, [*_as_numpy_numbers(made), *again]),
+            {**program.namespace, **program.mathematics},
+        )
+        guarded = ["try:", *(_INDENT + line for line in body), "except (ValueError, ArithmeticError):"]
+        runs = _function(made.name, takes, [*checks, *guarded, f"{_INDENT}return _with_numpy({leaves})"])
+    _run(runs, made.name, namespace)
     compiled = namespace[made.name]
-    compiled.source = shown
+    compiled.source = _header(made, program) + shown
     compiled.constants = {name: x for name, x in program.namespace.items() if isinstance(x, np.ndarray)}
     compiled.__doc__ = "Compiled by mathdl; see .source."
     return compiled  # type: ignore[no-any-return]
+
+
+def _function(name: str, takes: str, lines: list[str]) -> str:
+    return "\n".join([f"def {name}({takes}):", *(_INDENT + line for line in lines)]) + "\n"
+
+
+def _run(text: str, name: str, namespace: dict[str, Any]) -> None:
+    """Define a function; error messages can show its lines."""
+    file = f"<compiled {name} {next(_numbers)}>"
+    exec(builtins.compile(text, file, "exec"), namespace)
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+
+
+def _when_called(text: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+    """The function ``_with_numpy`` of this text, which is not read before it is needed."""
+
+    def with_numpy(*numbers: Any) -> Any:
+        if "_with_numpy" not in namespace:
+            _run(text, "_with_numpy", namespace)
+        return namespace["_with_numpy"](*numbers)
+
+    return with_numpy
+
+
+def _numbers_of(made: _Made) -> list[tuple[str, str]]:
+    """For an unrolled program: the names of the entries of each array, and the array's."""
+    if made.program.mathematics is None:
+        return []
+    arrays = [x for one in (*made.inputs, *made.captured) for x in one.entered.values() if x.ndim]
+    return [(_entry_names(x.step.entries.tolist()), str(x.step.label)) for x in arrays]  # type: ignore[attr-defined]
+
+
+def _entry_names(x: Any) -> str:
+    parts = [f"({_entry_names(part)})" if isinstance(part, list) else part.template for part in x]
+    return ", ".join(parts) + ("," if len(parts) == 1 else "")
+
+
+def _as_numpy_numbers(made: _Made) -> list[str]:
+    names = [str(x.step.label) for one in (*made.inputs, *made.captured) for x in one.entered.values() if not x.ndim]
+    return [f"{name} = np.float64({name})" for name in names]
 
 
 def _unpack(one: _Input, guards: _Guards, shown: list[str] | None, whole: str) -> None:
@@ -358,7 +440,7 @@ def _unpack(one: _Input, guards: _Guards, shown: list[str] | None, whole: str) -
                 shown.append(line)
         else:
             for path, x in one.entered.items():
-                line = f"{x.step.label} = {whole}{path[len(one.name):]}"
+                line = f"{x.step.label} = {whole}{path[len(one.name) :]}"
                 guards.lines.append(line)
                 if shown is not None:
                     shown.append(line)
@@ -426,6 +508,8 @@ def _returned(result: str) -> list[str]:
 def _header(made: _Made, program: Program) -> str:
     """Imports, and what the source mentions that is defined elsewhere."""
     lines = ["import numpy as np"]
+    if program.mathematics:
+        lines.append(f"from math import {', '.join(program.mathematics)}")
     for name, thing in program.namespace.items():
         if name != "np" and callable(thing):
             module = getattr(thing, "__module__", None) or "scipy.special"

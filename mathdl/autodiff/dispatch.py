@@ -76,11 +76,12 @@ def _refused_argument(function: Any, name: str) -> NotDifferentiable:
     return refuse(function, f"its argument {name}= has no derivative rule", f"leave {name}= away")
 
 
-_AS_FUNCTION: Final = {
+_AS_FUNCTION: Final[dict[tuple[str, Any], Any]] = {
     ("reduce", np.add): np.sum,
     ("reduce", np.multiply): np.prod,
     ("reduce", np.maximum): np.max,
     ("reduce", np.minimum): np.min,
+    ("reduce", np.logaddexp): "logaddexp.reduce",
     ("accumulate", np.add): np.cumsum,
     ("accumulate", np.multiply): np.cumprod,
 }
@@ -90,6 +91,8 @@ def _call_method(function: Any, method: str, inputs: tuple[Any, ...], kwargs: di
     if method == "outer" and not kwargs and function.signature is None and function.nout == 1 and function.nin == 2:
         a, b = map(lift, inputs)
         return function(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+    if function in CONSTANT and method != "at" and kwargs.get("out") is None:
+        return getattr(function, method)(*map(concrete, inputs), **kwargs)
     same = _AS_FUNCTION.get((method, function))
     if same is None:
         raise refuse(

@@ -35,6 +35,8 @@ def _operators() -> None:
                "ne": np.not_equal}  # fmt: skip
     for name, function in compare.items():
         setattr(Traced, f"__{name}__", _comparison(function, name not in ("eq", "ne")))
+    setattr(Traced, "__divmod__", lambda self, other: np.divmod(self, other))  # noqa: B010
+    setattr(Traced, "__rdivmod__", lambda self, other: np.divmod(other, self))  # noqa: B010
     for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
         setattr(Traced, f"__{name}__", lambda self, f=function: elementwise(f, (self,)))
 

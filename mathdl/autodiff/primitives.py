@@ -16,7 +16,17 @@ import numpy as np
 from mathdl.autodiff.recording import bottom, run
 from mathdl.errors import NotDifferentiable
 
-__all__ = ["AGAINST_CONSTANT", "AGAINST_ZERO", "CONSTANT", "ELEMENTWISE", "RULES", "Partial", "Rule", "partials", "rule"]
+__all__ = [
+    "AGAINST_CONSTANT",
+    "AGAINST_ZERO",
+    "CONSTANT",
+    "ELEMENTWISE",
+    "RULES",
+    "Partial",
+    "Rule",
+    "partials",
+    "rule",
+]
 
 # ------------------------------------------------------------------------------------------ elementwise functions
 # A partial derivative is written with the letters a, b (the arguments) and y (the result): those that it names are kept
@@ -180,7 +190,7 @@ CONSTANT: set[Any] = {
     *(np.isrealobj, np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type),
     *(np.can_cast, np.min_scalar_type, np.common_type, np.isin, np.nanargmax, np.nanargmin, np.array_repr),
     *(np.array_str, np.array2string, np.linalg.matrix_rank, np.shares_memory),
-    *(np.may_share_memory, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.imag),
+    *(np.may_share_memory, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.imag, np.angle),
 }
 
 
@@ -258,6 +268,7 @@ _WITHOUT_SIGNATURE: dict[Any, tuple[str, ...]] = {
     np.dot: ("a", "b", "out"),
     np.inner: ("a", "b"),
     np.vdot: ("a", "b"),
+    np.bincount: ("x", "weights", "minlength"),
 }
 
 RULES: dict[Any, Rule] = {}

@@ -51,9 +51,7 @@ class Tape(Trace):
         return constant
 
 
-def pull_back(
-    tape: Tape, inputs: int, seeds: Sequence[tuple[int, Any]], lead: int, free: bool
-) -> list[Any]:
+def pull_back(tape: Tape, inputs: int, seeds: Sequence[tuple[int, Any]], lead: int, free: bool) -> list[Any]:
     """Pull cotangents of some steps back to the first ``inputs`` steps.
 
     Parameters

@@ -68,7 +68,16 @@ def parts_of(x: Any) -> Iterator[Value]:
 
 
 # ----------------------------------------------------------------------------------------------- cleaning up the program
-VIEWS: Final = {np.reshape, np.transpose, np.broadcast_to, np.swapaxes, np.expand_dims, np.squeeze, np.moveaxis, np.ravel}
+VIEWS: Final = {
+    np.reshape,
+    np.transpose,
+    np.broadcast_to,
+    np.swapaxes,
+    np.expand_dims,
+    np.squeeze,
+    np.moveaxis,
+    np.ravel,
+}
 ELEMENTWISE_TEXT: Final[dict[Any, tuple[str, int]]] = {
     np.power: ("**", 5), np.multiply: ("*", 3), np.divide: ("/", 3), np.matmul: ("@", 3), np.remainder: ("%", 3),
     np.floor_divide: ("//", 3), np.add: ("+", 2), np.subtract: ("-", 2), np.greater: (">", 1), np.less: ("<", 1),
@@ -290,7 +299,11 @@ class Writer:
             return _signed(repr(int(x)))
         if isinstance(x, float) or (isinstance(x, np.ndarray) and x.ndim == 0 and x.dtype == np.dtype(float)):
             x = float(x)
-            return _signed(repr(x)) if math.isfinite(x) else _signed(repr(x).replace("inf", "np.inf").replace("nan", "np.nan"))
+            return (
+                _signed(repr(x))
+                if math.isfinite(x)
+                else _signed(repr(x).replace("inf", "np.inf").replace("nan", "np.nan"))
+            )
         if isinstance(x, np.dtype):
             return Text(f"np.{x.name}" if hasattr(np, x.name) else repr(x.str))
         if isinstance(x, np.ndarray):
@@ -479,10 +492,12 @@ def is_fresh(value: Value) -> bool:
 class Program:
     """The text of a function's body, and what it needs to run."""
 
-    __slots__ = ("lines", "names", "namespace", "results")
+    __slots__ = ("lines", "mathematics", "names", "namespace", "results")
 
     def __init__(self, lines: list[str], results: list[str], names: dict[int, str], namespace: dict[str, Any]) -> None:
         self.lines, self.results, self.names, self.namespace = lines, results, names, namespace
+        # For a program on numbers: the functions of the math module that it uses, and what NumPy has in their place.
+        self.mathematics: dict[str, Any] | None = None
 
 
 def write(steps: list[Step], inputs: list[Step], results: list[Any], reserved: set[str]) -> Program:

@@ -152,7 +152,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     directions = inputs(tangents, "tangents", exact=False)
     lead = _common_lead(directions, values)
     directions = [
-        v if isinstance(v, Followed) else np.array(v, dtype=x.dtype)[()] for v, x in zip(directions, values, strict=True)
+        v if isinstance(v, Followed) else np.array(v, dtype=x.dtype)[()]
+        for v, x in zip(directions, values, strict=True)
     ]
     trace = Tangents(lead)
     arguments = _traced(trace, tuple(primals), values, directions)

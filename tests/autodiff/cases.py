@@ -108,7 +108,7 @@ POWERS = [
 ]
 
 # ------------------------------------------------------------------------------------------------------ everything else
-m43 = normal(4, 3)
+HOLES = np.eye(3, 4, 1) > 0
 OTHER = {
     np.reshape: [
         (lambda x: np.reshape(x, (4, 3)), A34),
@@ -336,6 +336,7 @@ OTHER = {
     ],
     np.median: [
         (np.median, A34),
+        (lambda x: np.nan_to_num(np.median(np.where(np.arange(4) > 2, x, np.where(HOLES, np.nan, x)), axis=1)), A34),
         (lambda x: np.median(x, axis=0), A34),
         (lambda x: np.median(x, axis=1, keepdims=True), A34),
     ],
@@ -411,13 +412,146 @@ OTHER = {
         (lambda x: np.linalg.norm(x, axis=1), A34),
         (lambda x: np.linalg.norm(x, axis=1, keepdims=True), A34),
         *[(lambda x, p=p: np.linalg.norm(x, p), B3) for p in (1, 2, 3, 2.5, np.inf, -np.inf)],
-        *[(lambda x, p=p: np.linalg.norm(x, p), A34) for p in ("fro", 1, -1, np.inf, -np.inf)],
+        *[(lambda x, p=p: np.linalg.norm(x, p), A34) for p in ("fro", 1, -1, np.inf, -np.inf, 2, -2, "nuc")],
+        (lambda x: np.linalg.norm(x, 2, axis=(0, 2), keepdims=True), T234),
         (lambda x: np.linalg.norm(x, axis=(0, 2), ord=1), T234),
     ],
     np.linalg.vector_norm: [(np.linalg.vector_norm, A34), (lambda x: np.linalg.vector_norm(x, axis=0, ord=1), A34)],
     np.linalg.matrix_norm: [(np.linalg.matrix_norm, T234), (lambda x: np.linalg.matrix_norm(x, ord=1), T234)],
+    np.linalg.svd: [
+        (lambda x: np.linalg.svd(x, compute_uv=False), A34),
+        (lambda x: np.linalg.svd(x)[1], A33),
+        (lambda x: np.square(np.linalg.svd(x, full_matrices=False)[0]), A34),  # squares: the signs are arbitrary
+        (lambda x: np.square(np.linalg.svd(x, full_matrices=False).Vh), A34),
+        (lambda x: np.square(np.linalg.svd(x, full_matrices=False)[0]), A43),
+        (lambda x: np.square(np.linalg.svd(x, full_matrices=False)[2]), A43),
+        (lambda x: np.square(np.linalg.svd(x).U) + np.square(np.linalg.svd(x).Vh), normal(2, 2, 2)),
+        (lambda x: _rebuilt(*np.linalg.svd(x, full_matrices=False)), A34),
+    ],
+    np.linalg.svdvals: [(np.linalg.svdvals, T234)],
+    np.linalg.cond: [
+        *[(lambda x, p=p: np.linalg.cond(x, p), spd(3)) for p in (None, 2, -2, 1, np.inf, "fro")],
+        (np.linalg.cond, A34),
+    ],
+    np.linalg.pinv: [(np.linalg.pinv, A34), (np.linalg.pinv, A43), (np.linalg.pinv, T234)],
+    np.linalg.lstsq: [
+        (lambda x: np.linalg.lstsq(x, B4)[0], A43),
+        (lambda x: np.linalg.lstsq(x, B3)[0], A34),
+        (lambda x: np.linalg.lstsq(A43, x)[0], A43),
+        (lambda x: np.linalg.lstsq(x, B4)[1], A43),
+        (lambda x: np.linalg.lstsq(A43, x)[1], A43),
+        (lambda x: np.linalg.lstsq(x, B4)[3], A43),
+    ],
+    np.linalg.qr: [
+        (lambda x: np.linalg.qr(x)[0], A43),
+        (lambda x: np.linalg.qr(x).R, A43),
+        (lambda x: np.linalg.qr(x, "complete").Q, A33),
+        (lambda x: np.linalg.qr(x).Q, A34),
+        (lambda x: np.linalg.qr(x, "r"), A34),
+        (lambda x: np.linalg.qr(x).Q @ np.linalg.qr(x).R, normal(2, 3, 2)),
+    ],
+    np.linalg.tensorinv: [(lambda x: np.linalg.tensorinv(np.reshape(x, (2, 2, 4))), normal(4, 4) + 3 * np.eye(4))],
+    np.linalg.tensorsolve: [
+        (lambda x: np.linalg.tensorsolve(np.reshape(x, (2, 2, 4)), A32[:2]), normal(4, 4) + 3 * np.eye(4)),
+        (lambda x: np.linalg.tensorsolve(np.reshape(spd4, (2, 2, 2, 2)), x), normal(2, 2)),
+    ],
+    # -------------------------------------------------------------------------- statistics, samples, polynomials
+    **{
+        f: [
+            (lambda x, f=f: f(np.where(HOLES, np.nan, x)), A34),
+            (lambda x, f=f: f(np.where(HOLES, np.nan, x), axis=0), A34),
+            (lambda x, f=f: f(x, axis=1), A34),
+        ]
+        for f in (np.nansum, np.nanprod, np.nanmax, np.nanmin, np.nancumsum, np.nancumprod)
+    },
+    **{
+        f: [
+            (lambda x, f=f: f(np.where(HOLES, np.nan, x)), A34),
+            (lambda x, f=f: f(np.where(HOLES, np.nan, x), axis=1, keepdims=True), A34),
+            (f, A34),
+        ]
+        for f in (np.nanmean, np.nanvar, np.nanstd)
+    },
+    np.quantile: [
+        (lambda x: np.quantile(x, 0.3), A34),
+        (lambda x: np.quantile(x, [0.0, 0.4, 1.0], axis=0), A34),
+        (lambda x: np.quantile(x, 0.8, axis=(0, 2), keepdims=True), T234),
+    ],
+    np.percentile: [(lambda x: np.percentile(x, [[10, 50], [90, 100]], axis=1, keepdims=True), A34)],
+    np.cov: [
+        (np.cov, A34),
+        (lambda x: np.cov(x, rowvar=False, bias=True), A34),
+        (lambda x: np.cov(x, B4, ddof=0), B4 + 1),
+        (np.cov, B4),
+    ],
+    np.corrcoef: [(np.corrcoef, A34), (lambda x: np.corrcoef(x, B4), B3[[0, 1, 2, 0]] + B4)],
+    np.bincount: [
+        (lambda x: np.bincount([0, 2, 2, 1], x), B4),
+        (lambda x: np.bincount([0, 2, 2, 1], weights=x, minlength=5), B4),
+    ],
+    np.interp: [
+        (lambda x: np.interp(x, [-1.0, 0.2, 0.5, 1.5], B4), A34),
+        (lambda x: np.interp(A34, [-1.0, 0.2, 0.5, 1.5], x), B4),
+        (lambda x: np.interp(A34, np.cumsum(x), B4), positive(4)),
+        (lambda x: np.interp(x, [-0.5, 0.5], [1.0, 3.0], left=x[0, 0], right=5.0), A34),
+        (lambda x: np.interp(x, [0.5], [1.0]) * x, A34),
+        (lambda x: np.interp(x, [-3.0, 3.0], [1.0, 3.0]), normal()),
+    ],
+    np.gradient: [
+        (np.gradient, normal(5)),
+        (lambda x: np.gradient(x, 0.5, edge_order=2), normal(5)),
+        (lambda x: np.gradient(x, np.array([0.0, 0.5, 1.5, 1.7, 3.0]), edge_order=2), normal(5)),
+        (lambda x: np.gradient(np.ones(5) ** 2 * np.arange(5.0), np.cumsum(x)), positive(5)),
+        (lambda x: np.gradient(x, 0.5, [0.0, 1.0, 1.5, 4.0])[1], A34),
+        (lambda x: np.gradient(x, axis=(1, 0))[0], A34),
+        (lambda x: np.gradient(x, axis=0), normal(2, 3)),
+    ],
+    np.unwrap: [(lambda x: np.unwrap(x * 9), A34), (lambda x: np.unwrap(x, period=0.7, axis=0), A34)],
+    np.piecewise: [
+        (lambda x: np.piecewise(x, [x > 1, x > 0], [lambda v: v**2, 3.0, lambda v: -v]), A34),
+        (lambda x: np.piecewise(x, x > 0, [np.sin]), B3),
+    ],
+    np.apply_along_axis: [
+        (lambda x: np.apply_along_axis(lambda row: np.outer(row, row), 0, x), A34),
+        (lambda x: np.apply_along_axis(np.sum, 1, x), T234),
+    ],
+    np.apply_over_axes: [(lambda x: np.apply_over_axes(np.sum, x, [0, -1]), T234)],
+    np.vander: [(np.vander, B3), (lambda x: np.vander(x, 4, increasing=True), B3)],
+    np.poly: [(np.poly, B3)],
+    np.polymul: [(lambda x: np.polymul(x, B4), B3), (lambda x: np.polymul(x, x), B3)],
+    np.polyadd: [(lambda x: np.polyadd(x, B4), B3)],
+    np.polysub: [(lambda x: np.polysub(B4, x), B3)],
+    np.polyder: [(lambda x: np.polyder(x, 2), B4)],
+    np.polyint: [(lambda x: np.polyint(x, 2), B3)],
+    np.polyfit: [
+        (lambda x: np.polyfit(x, normal5, 2), np.arange(5.0)),
+        (lambda x: np.polyfit(range(5), x, 1), normal(5)),
+    ],
+    np.correlate: [
+        *[(lambda x, mode=mode: np.correlate(x, B3, mode), normal(5)) for mode in ("full", "same", "valid")],
+        *[(lambda x, mode=mode: np.correlate(B2, x, mode), normal(5)) for mode in ("full", "same", "valid")],
+        (lambda x: np.correlate(x, x), B3),
+    ],
+    np.logspace: [
+        (lambda x: np.logspace(x, 1.0, 4, base=2.0), B3),
+        (lambda x: np.logspace(0.0, 1.0, 3, base=x), positive()),
+    ],
+    np.geomspace: [(lambda x: np.geomspace(x, 2.0, 4, axis=-1), positive(3))],
+    np.choose: [
+        (lambda x: np.choose([[0, 1], [1, 2]], [x, 5.0, x**2]), normal(2)),
+        (lambda x: np.choose([2, 0, 1, 1], x), A34),
+    ],
+    np.divmod: [(lambda x: np.divmod(x, 0.7)[1], A34), (lambda x: divmod(5.0, x)[1] * divmod(x, 0.3)[0], positive(3))],
+    np.modf: [(lambda x: np.modf(3 * x)[0] * np.modf(3 * x)[1], A34)],
+    np.frexp: [(lambda x: np.frexp(3 * x)[0] * np.frexp(3 * x)[1], A34)],
 }
-spd3, spd3_batch, normal_4d = spd(3), spd(3, 2), normal(5, 1, 4, 3)
+
+
+def _rebuilt(u, s, vh):
+    return (u * s) @ vh
+
+
+spd3, spd3_batch, spd4, normal_4d, normal5 = spd(3), spd(3, 2), spd(4), normal(5, 1, 4, 3), normal(5)
 
 # Functions that came with later versions of NumPy.
 if hasattr(np, "vecdot"):

@@ -28,7 +28,9 @@ def nearby(x):
 def same(ours, theirs):
     assert np.shape(ours) == np.shape(theirs)
     assert ours.dtype == theirs.dtype
-    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13 * max(1.0, float(np.max(np.abs(theirs), initial=0))))
+    np.testing.assert_allclose(
+        ours, theirs, rtol=1e-12, atol=1e-13 * max(1.0, float(np.max(np.abs(theirs), initial=0)))
+    )
 
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
+from verdicts import answer_tests
 
 from mathdl.exercises.best_linear_map import EXERCISES
-from mathdl.exercises.judge import judge
 
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 
@@ -55,18 +54,6 @@ RIGHT: dict[str, Any] = {
     "arm-jacobian": arm,
     "self-motion": self_motion,
 }
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_an_independent_right_answer_passes(name: str) -> None:
-    assert judge(BY_NAME[name], RIGHT[name]).status == "right"
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_a_stub_is_not_attempted(name: str) -> None:
-    assert judge(BY_NAME[name], ...).status == "not attempted"
-    if BY_NAME[name].inputs:
-        assert judge(BY_NAME[name], lambda *arguments: ...).status == "not attempted"
 
 
 # ------------------------------------------------------------------------------------------ wrong answers, and the word
@@ -215,16 +202,4 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "attempt", "word"), WRONG)
-def test_a_wrong_answer_is_not_right_and_is_told_what_it_is(name: str, attempt: Any, word: str) -> None:
-    verdict = judge(BY_NAME[name], attempt)
-    assert verdict.status == "not yet"
-    assert word in verdict.diagnosis
-    assert verdict.hint == BY_NAME[name].hints[0]
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_the_known_mistakes_get_different_sentences(name: str) -> None:
-    mistakes = BY_NAME[name].mistakes
-    seen = [judge(BY_NAME[name], wrong).diagnosis for wrong in mistakes.values()]
-    assert seen == list(mistakes)
+test_right_answers_pass, test_wrong_answers_are_told, test_wrong_answers_differ = answer_tests(BY_NAME, RIGHT, WRONG)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from verdicts import answer_tests, told
 
 from mathdl.exercises.judge import Exercise, judge
 from mathdl.exercises.products import EXERCISES
@@ -357,23 +358,9 @@ def test_every_exercise_is_here() -> None:
     assert set(WRONG) == set(RIGHT) == set(TABLE) - {"bracket-costs"}
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_another_right_answer_passes(name: str) -> None:
-    assert judge(exercise(name), RIGHT[name]).status == "right"
-
-
-@pytest.mark.parametrize(("name", "attempt", "word"), CASES, ids=[attempt.__name__ for _, attempt, _ in CASES])
-def test_wrong_answers_are_named(name: str, attempt: Callable[..., Any], word: str) -> None:
-    verdict = judge(exercise(name), attempt)
-    assert verdict.status == "not yet"
-    assert word in verdict.diagnosis
-    assert verdict.hint == exercise(name).hints[0]
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_answers_are_told_apart(name: str) -> None:
-    diagnoses = [judge(exercise(name), attempt).diagnosis for attempt in WRONG[name]]
-    assert len(set(diagnoses)) == len(diagnoses)
+test_right_answers_pass, test_wrong_answers_are_told, test_wrong_answers_differ = answer_tests(
+    {name: TABLE[name] for name in RIGHT}, RIGHT, CASES
+)
 
 
 BRACKETS = {
@@ -390,9 +377,7 @@ BRACKETS = {
 
 @pytest.mark.parametrize("answer", BRACKETS)
 def test_wrong_counts_are_named(answer: tuple[int, int]) -> None:
-    verdict = judge(exercise("bracket-costs"), list(answer))
-    assert verdict.status == "not yet"
-    assert BRACKETS[answer] in verdict.diagnosis
+    assert BRACKETS[answer] in told(exercise("bracket-costs"), list(answer))
 
 
 def test_right_counts_pass_as_a_list_or_an_array() -> None:
@@ -403,12 +388,6 @@ def test_right_counts_pass_as_a_list_or_an_array() -> None:
 
 def test_one_number_is_not_enough() -> None:
     assert "shape" in judge(exercise("bracket-costs"), 110_000).diagnosis
-
-
-@pytest.mark.parametrize("name", TABLE)
-def test_stubs_are_not_attempted(name: str) -> None:
-    stub: Any = (lambda *_: ...) if exercise(name).inputs else ...
-    assert judge(exercise(name), stub).status == "not attempted"
 
 
 def test_no_input_of_the_pulled_gradient_betrays_a_transpose_by_its_shape() -> None:

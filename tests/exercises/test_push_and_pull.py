@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
+from verdicts import answer_tests
 
 from mathdl.exercises.judge import judge
 from mathdl.exercises.push_and_pull import EXERCISES
@@ -178,40 +178,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", EXERCISE)
-def test_independent_right_answer_passes(name: str) -> None:
-    verdict = judge(EXERCISE[name], RIGHT[name])
-    assert verdict.status == "right", verdict
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_stub_is_not_attempted(name: str) -> None:
-    def stub(*arguments: Any) -> Any:
-        """Return what the exercise asks for."""
-
-    assert judge(EXERCISE[name], stub if EXERCISE[name].inputs else ...).status == "not attempted"
-
-
-@pytest.mark.parametrize(("name", "attempt", "word"), WRONG, ids=[f"{name}: {word}" for name, _, word in WRONG])
-def test_wrong_answer_is_diagnosed(name: str, attempt: Any, word: str) -> None:
-    verdict = judge(EXERCISE[name], attempt)
-    assert verdict.status == "not yet"
-    assert word in verdict.diagnosis, verdict.diagnosis
-    assert verdict.hint == EXERCISE[name].hints[0]
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_wrong_answers_are_told_apart(name: str) -> None:
-    diagnoses = [judge(EXERCISE[name], attempt).diagnosis for exercise, attempt, _ in WRONG if exercise == name]
-    assert len(diagnoses) >= 4
-    assert len(set(diagnoses)) == len(diagnoses)
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_later_attempts_get_later_hints(name: str) -> None:
-    wrong = next(attempt for exercise, attempt, _ in WRONG if exercise == name)
-    hints = [judge(EXERCISE[name], wrong, failures).hint for failures in range(4)]
-    assert hints == [*EXERCISE[name].hints, EXERCISE[name].hints[-1]]
+test_right_answers_pass, test_wrong_answers_are_told, test_wrong_answers_differ = answer_tests(EXERCISE, RIGHT, WRONG)
 
 
 def test_plus_equals_is_told_what_assignment_is_told() -> None:

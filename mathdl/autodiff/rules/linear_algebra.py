@@ -18,17 +18,18 @@ from mathdl.autodiff.rules.reductions import root
 from mathdl.autodiff.rules.steps import normal_axes
 from mathdl.autodiff.trace import FRESH, Traced, apply, concrete, lift
 
-__all__: list[str] = []
+__all__ = ["turned"]
 
 
-def _turned(x: Any) -> Any:
+def turned(x: Any) -> Any:
+    """The transpose of each matrix."""
     return np.swapaxes(x, -1, -2)
 
 
 # ----------------------------------------------------------------------------------------------- inverses, systems
 def _inverse_step(a: Any) -> Any:
     y = np.linalg.inv(a)
-    z = _turned(y)
+    z = turned(y)
     return y, [(lambda t, lead: -(y @ t @ y), lambda g, lead: -(z @ g @ z), FRESH)]
 
 
@@ -45,14 +46,14 @@ def _solve_step(a: Any, b: Any) -> Any:
         return -np.linalg.solve(a, expand(t, y.ndim, lead) @ y)
 
     def pull_a(g: Any, lead: int) -> Any:
-        return unbroadcast(-(np.linalg.solve(_turned(a), g) @ _turned(y)), own_a, lead)
+        return unbroadcast(-(np.linalg.solve(turned(a), g) @ turned(y)), own_a, lead)
 
     def push_b(t: Any, lead: int) -> Any:
         d = np.linalg.solve(a, expand(t, y.ndim, lead))
         return d if d.shape[lead:] == y.shape else np.broadcast_to(d, d.shape[:lead] + y.shape)
 
     def pull_b(g: Any, lead: int) -> Any:
-        return unbroadcast(np.linalg.solve(_turned(a), g), own_b, lead)
+        return unbroadcast(np.linalg.solve(turned(a), g), own_b, lead)
 
     return y, [(push_a, pull_a, FRESH), (push_b, pull_b, FRESH)]
 
@@ -95,7 +96,7 @@ def _inverse_or_refuse(a: Any, function: Any) -> Any:
 
 def _det_step(a: Any) -> Any:
     y = np.linalg.det(a)
-    z = _turned(_inverse_or_refuse(a, np.linalg.det)) * np.expand_dims(y, (-2, -1))
+    z = turned(_inverse_or_refuse(a, np.linalg.det)) * np.expand_dims(y, (-2, -1))
     return y, [(lambda t, lead: np.sum(t * z, axis=(-2, -1)), lambda g, lead: np.expand_dims(g, (-2, -1)) * z, FRESH)]
 
 
@@ -106,7 +107,7 @@ def det(a: Any) -> Any:
 
 def _log_det_step(a: Any) -> Any:
     y = np.linalg.slogdet(a)[1]
-    z = _turned(_inverse_or_refuse(a, np.linalg.slogdet))
+    z = turned(_inverse_or_refuse(a, np.linalg.slogdet))
     return y, [(lambda t, lead: np.sum(t * z, axis=(-2, -1)), lambda g, lead: np.expand_dims(g, (-2, -1)) * z, FRESH)]
 
 
@@ -120,7 +121,7 @@ def slogdet(a: Any) -> Any:
 def _symmetric(a: Any, upper: bool) -> Any:
     """The symmetric matrix that has one triangle of ``a``: all that the function reads."""
     half, strict = (np.triu(a), np.triu(a, 1)) if upper else (np.tril(a), np.tril(a, -1))
-    return half + _turned(strict)
+    return half + turned(strict)
 
 
 def _cholesky_step(a: Any) -> Any:
@@ -129,10 +130,10 @@ def _cholesky_step(a: Any) -> Any:
     back = np.linalg.inv(low)
 
     def push(t: Any, lead: int) -> Any:
-        return low @ (below * (back @ t @ _turned(back)))
+        return low @ (below * (back @ t @ turned(back)))
 
     def pull(g: Any, lead: int) -> Any:
-        return _turned(back) @ (below * (_turned(low) @ g)) @ back
+        return turned(back) @ (below * (turned(low) @ g)) @ back
 
     return low, [(push, pull, FRESH)]
 
@@ -140,7 +141,7 @@ def _cholesky_step(a: Any) -> Any:
 @rule(np.linalg.cholesky)
 def cholesky(a: Any, upper: bool = False) -> Any:
     low = apply(_cholesky_step, (_symmetric(lift(a), upper),))
-    return _turned(low) if upper else low
+    return turned(low) if upper else low
 
 
 def _eigenvalue_step(a: Any) -> Any:
@@ -151,7 +152,7 @@ def _eigenvalue_step(a: Any) -> Any:
         return np.sum(v * (t @ v), axis=-2)
 
     def pull(g: Any, lead: int) -> Any:
-        return (v * g[..., None, :]) @ _turned(v)
+        return (v * g[..., None, :]) @ turned(v)
 
     return w, [(push, pull, FRESH)]
 
@@ -164,10 +165,10 @@ def _eigenvector_step(a: Any) -> Any:
     inverse = np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
 
     def push(t: Any, lead: int) -> Any:
-        return v @ (inverse * (_turned(v) @ t @ v))
+        return v @ (inverse * (turned(v) @ t @ v))
 
     def pull(g: Any, lead: int) -> Any:
-        return v @ (inverse * (_turned(v) @ g)) @ _turned(v)
+        return v @ (inverse * (turned(v) @ g)) @ turned(v)
 
     return v, [(push, pull, FRESH)]
 
@@ -220,8 +221,12 @@ def _vector_norm(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
 def _matrix_norm(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if order in (None, "fro", "f"):
         return _root_of_squares(x, axes, keepdims)
+    if order in ("nuc", 2, -2):
+        s = np.linalg.svd(np.moveaxis(x, axes, (-2, -1)), compute_uv=False)
+        y = np.sum(s, axis=-1) if order == "nuc" else s[..., 0 if order == 2 else -1]
+        return np.expand_dims(y, axes) if keepdims else y
     if order not in (1, -1, np.inf, -np.inf):
-        raise refuse(np.linalg.norm, f"the matrix norm ord={order!r} has no derivative rule", 'ord="fro", 1 or np.inf')
+        raise refuse(np.linalg.norm, f"the matrix norm ord={order!r} has no derivative rule", 'ord="fro", 1, 2, "nuc"')
     along, over = axes if abs(order) == 1 else axes[::-1]
     extreme = np.max if order > 0 else np.min
     return _reduced(extreme(np.sum(np.abs(x), axis=along, keepdims=True), axis=over, keepdims=True), axes, keepdims)

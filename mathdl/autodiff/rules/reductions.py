@@ -19,7 +19,7 @@ from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.steps import normal_axes
 from mathdl.autodiff.trace import FRESH, apply, concrete, lift
 
-__all__ = ["root"]
+__all__ = ["count", "root", "sorted_rows"]
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -49,14 +49,15 @@ def sum_(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     return apply(_sum_step, (a,), normal_axes(axis, a.ndim), keepdims is True)
 
 
-def _count(shape: tuple[int, ...], axis: Any) -> int:
+def count(shape: tuple[int, ...], axis: Any) -> int:
+    """How many entries are reduced to one."""
     return math.prod([shape[k] for k in normal_axes(axis, len(shape))])
 
 
 @rule(np.mean)
 def mean(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
-    return np.sum(a, axis=axis, keepdims=keepdims is True) / _count(a.shape, axis)
+    return np.sum(a, axis=axis, keepdims=keepdims is True) / count(a.shape, axis)
 
 
 @rule(np.average)
@@ -80,7 +81,7 @@ def var(a: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False, mean: 
     a = lift(a)
     centre = np.mean(a, axis=axis, keepdims=True) if mean is None or mean is np._NoValue else mean
     spread = np.square(a - centre)
-    return np.sum(spread, axis=axis, keepdims=keepdims is True) / max(_count(a.shape, axis) - ddof, 0)
+    return np.sum(spread, axis=axis, keepdims=keepdims is True) / max(count(a.shape, axis) - ddof, 0)
 
 
 @rule(np.std)
@@ -138,15 +139,22 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any
     return y if high is None or high is np._NoValue else np.minimum(y, high)
 
 
+def sorted_rows(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
+    """The entries along some axes, sorted on one last axis; and the shape of a result that keeps the axes."""
+    axes = normal_axes(axis, a.ndim)
+    rest = tuple(k for k in range(a.ndim) if k not in axes)
+    shape = (*(a.shape[k] for k in rest), count(a.shape, axis))
+    return np.sort(np.reshape(np.transpose(a, (*rest, *axes)), shape), axis=-1), _kept(a.shape, axes)
+
+
 @rule(np.median)
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     a = lift(a)
-    axes = normal_axes(axis, a.ndim)
-    rest = tuple(k for k in range(a.ndim) if k not in axes)
-    n = _count(a.shape, axis)
-    rows = np.sort(np.reshape(np.transpose(a, (*rest, *axes)), (*(a.shape[k] for k in rest), n)), axis=-1)
+    rows, kept = sorted_rows(a, axis)
+    n = rows.shape[-1]
     middle = (rows[..., (n - 1) // 2] + rows[..., n // 2]) / 2
-    return np.reshape(middle, _kept(a.shape, axes)) if keepdims else middle
+    middle = np.where(np.isnan(concrete(rows)[..., -1]), np.nan, middle)  # NaN is sorted to the end
+    return np.reshape(middle, kept) if keepdims else middle
 
 
 # ----------------------------------------------------------------------------------------------- products, running sums
@@ -155,7 +163,7 @@ def prod(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
     axes = normal_axes(axis, a.ndim)
     rest = tuple(k for k in range(a.ndim) if k not in axes)
-    y = np.reshape(np.transpose(a, (*axes, *rest)), (_count(a.shape, axes), *(a.shape[k] for k in rest)))
+    y = np.reshape(np.transpose(a, (*axes, *rest)), (count(a.shape, axes), *(a.shape[k] for k in rest)))
     if not y.shape[0]:
         return np.ones(_kept(a.shape, axes) if keepdims is True else y.shape[1:], a.dtype)
     while y.shape[0] > 1:

@@ -1,0 +1,181 @@
+"""The goals of the derivative engine, and the tables that say which of them hold.
+
+Times go in, text comes out; a goal without its measurement is neither held nor missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from benchmarks.memory import Peak
+from benchmarks.workloads import WORKLOADS
+
+__all__ = ["GOALS", "Goal", "Results", "Row", "render"]
+
+
+class Row(NamedTuple):
+    work: str
+    who: str
+    seconds: float  # the better of: the allocator's defaults, its trimming off
+    defaults: float  # with the allocator's defaults
+    built: float  # seconds until it could be called
+    ratio: float | None = None  # to the floor, measured in the same process
+
+
+class Results(NamedTuple):
+    rows: list[Row]
+    notes: list[str]  # what is missing, and why
+    peaks: list[Peak]
+    imports: list[float]  # seconds over `import numpy`: of `import mathdl`, of using md.grad
+    machine: str
+
+    def best(self, work: str, who: str, number: str = "seconds") -> float | None:
+        """The least of the rows of a workload whose name begins so."""
+        found = [getattr(row, number) for row in self.rows if row.work == work and row.who.startswith(who)]
+        return min(found, default=None)
+
+    def units(self, what: str) -> float | None:
+        return next((p.bytes / p.units for p in self.peaks if p.what == what), None)
+
+
+Number = Callable[[Results], float | None]
+COMPILED, TRACED = "mathdl, compiled", "mathdl, traced"
+
+
+class Goal(NamedTuple):
+    work: str
+    text: str
+    number: Number
+    limit: float
+    unit: str = "×"
+
+
+def _over(work: str, ours: str, theirs: str, number: str = "seconds") -> Number:
+    def ratio(results: Results) -> float | None:
+        one, two = results.best(work, ours, number), results.best(work, theirs, number)
+        return None if one is None or two is None else one / two
+
+    return ratio
+
+
+def _floor(work: str, ours: str) -> Number:
+    return lambda results: results.best(work, ours, "ratio")
+
+
+def _growth(results: Results) -> float | None:
+    few, many = (results.units(f"vjp of f: Rⁿ→Rⁿ⁻¹, n = {n:,}") for n in (10**5, 10**6))
+    return None if few is None or many is None else many / few
+
+
+PLANE, COMPOSITE, MLP, TRAINING, COURSE = (workload.title for workload in WORKLOADS.values())
+GOALS = [
+    Goal(PLANE, "compiled ≤ 0.6 × SymPy's lambdify", _over("plane", COMPILED, "SymPy"), 0.6),
+    Goal(PLANE, "traced ≤ 45 µs", lambda r: _scaled(r.best("plane", TRACED), 1e6), 45, " µs"),
+    Goal(PLANE, "traced ≤ 1/5 × autograd", _over("plane", TRACED, "autograd"), 1 / 5),
+    Goal(
+        COMPOSITE,
+        "build ≤ 1/100 × SymPy's jacobian + lambdify(cse)",
+        _over("composite", COMPILED, "SymPy, lambdify(cse)", "built"),
+        1 / 100,
+    ),
+    Goal(COMPOSITE, "evaluation ≤ 1/2 × the same", _over("composite", COMPILED, "SymPy, lambdify(cse)"), 1 / 2),
+    Goal(MLP, "compiled ≤ 1.4 × the bare matmuls", _floor("mlp", COMPILED), 1.4),
+    Goal(MLP, "compiled ≤ 0.8 × jax.jacfwd, jit", _over("mlp", COMPILED, "jax.jacfwd"), 0.8),
+    Goal(MLP, "traced ≤ 1.8 × the bare matmuls", _floor("mlp", TRACED), 1.8),
+    Goal(MLP, "traced ≤ 1/15 × autograd", _over("mlp", TRACED, "autograd"), 1 / 15),
+    Goal(TRAINING, "compiled ≤ 1.2 × the bare matmuls", _floor("training", COMPILED), 1.2),
+    Goal(TRAINING, "traced ≤ 1.4 × the bare matmuls", _floor("training", TRACED), 1.4),
+    Goal(TRAINING, "traced ≤ jax, jit", _over("training", TRACED, "jax"), 1),
+    Goal(COURSE, "compiled ≤ 0.25 × jax, jit", _over("course", COMPILED, "jax"), 0.25),
+    Goal(COURSE, "traced ≤ 0.85 × jax, jit", _over("course", TRACED, "jax"), 0.85),
+    Goal("`import mathdl`", "≤ 20 ms over `import numpy`", lambda r: _scaled(r.imports[0], 1e3), 20, " ms"),
+    *(
+        Goal(
+            "memory",
+            f"training gradient, {way}: peak ≤ 1.2 × stored activations + gradients",
+            lambda r, way=way: r.units(f"training gradient, {way}"),  # type: ignore[misc]
+            1.2,
+        )
+        for way in ("compiled", "traced")
+    ),
+    Goal("memory", "a vjp at n = 10⁶ needs as many vectors as at n = 10⁵", _growth, 1.05),
+    Goal("memory", "hvp holds ≤ 60 vectors, and no Hessian", lambda r: r.units("hvp, n = 100,000"), 60, " vectors"),
+]
+
+
+def _scaled(number: float | None, by: float) -> float | None:
+    return None if number is None else number * by
+
+
+def verdict(goal: Goal, results: Results) -> tuple[str, str]:
+    """What was measured, and whether the goal holds."""
+    number = goal.number(results)
+    if number is None:
+        return "", "not measured"
+    return f"{number:.3g}{goal.unit}", "holds" if number <= goal.limit else "**does not hold**"
+
+
+# --------------------------------------------------------------------------------------------------------------- tables
+def duration(seconds: float) -> str:
+    unit, size = next((u for u in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= u[1]), ("ns", 1e-9))
+    return f"{seconds / size:.3g} {unit}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    lines.insert(1, ["-" * width for width in widths])
+    for line in lines:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+
+
+def _times(results: Results) -> Iterator[str]:
+    for key, workload in WORKLOADS.items():
+        rows = [row for row in results.rows if row.work == key]
+        floor = min((row.seconds for row in rows if row.who == "floor"), default=None)
+        lines = []
+        for row in sorted(rows, key=lambda row: row.seconds):
+            ratio = row.ratio or (row.seconds / floor if floor else None)
+            name = f"({workload.floor})" if row.who == "floor" else row.who
+            if row.who == "by hand" and workload.floor == "by hand":
+                continue
+            lines.append(
+                (
+                    name, duration(row.seconds), f"{ratio:.2f}" if ratio else "", duration(row.defaults),
+                    duration(row.built) if row.built > 1e-3 else "",
+                )
+            )  # fmt: skip
+        yield from ("", f"### {workload.title}", "")
+        yield from _table(("who", "time", f"÷ {workload.floor}", "allocator's defaults", "built in"), lines)
+
+
+def render(results: Results) -> str:
+    """The whole report, in Markdown."""
+    judged = [(goal.work, goal.text, *verdict(goal, results)) for goal in GOALS]
+    held = sum(line[-1] == "holds" for line in judged)
+    measured = sum(line[-1] != "not measured" for line in judged)
+    return "\n".join(
+        (
+            "# Benchmarks", "", "Written by `make bench`; in float64, each result checked before it was timed.", "",
+            results.machine, "",
+            "## Goals", "", f"{held} of {len(GOALS)} goals hold; {measured} could be measured.", "",
+            *_table(("work", "goal", "measured", ""), judged), "",
+            "## Times", "",
+            "Medians over rounds that take turns. Each peer runs in a process of its own, once with the allocator's "
+            "defaults and once with its", "trimming off, and the better is quoted; mathdl, NumPy by hand and the floor "
+            "share a process, and their ratios are taken in it.",
+            *_times(results), "",
+            "## Import", "",
+            *_table(
+                ("over `import numpy`", "time"),
+                list(zip(("`import mathdl`", "`mathdl.grad` ready"), map(duration, results.imports), strict=True)),
+            ), "",
+            "## Memory at the peak", "",
+            *_table(
+                ("what", "bytes", "as a multiple of"),
+                [(p.what, f"{p.bytes:,}", f"{p.bytes / p.units:.2f} {p.unit}") for p in results.peaks],
+            ), "",
+            *(["## Missing", "", *(f"* {note}" for note in results.notes), ""] if results.notes else []),
+        )
+    )  # fmt: skip
