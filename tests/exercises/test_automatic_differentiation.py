@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
+from verdicts import answer_tests
 
 from mathdl import numeric
 from mathdl.exercises.automatic_differentiation import EXERCISES
-from mathdl.exercises.judge import judge
 
 EXERCISE = {exercise.name: exercise for exercise in EXERCISES}
 
@@ -133,40 +132,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", EXERCISE)
-def test_independent_right_answer_passes(name: str) -> None:
-    verdict = judge(EXERCISE[name], RIGHT[name])
-    assert verdict.status == "right", verdict
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_stub_is_not_attempted(name: str) -> None:
-    def stub(*arguments: Any) -> Any:
-        """Return what the exercise asks for."""
-
-    assert judge(EXERCISE[name], stub if EXERCISE[name].inputs else ...).status == "not attempted"
-
-
-@pytest.mark.parametrize(("name", "attempt", "word"), WRONG, ids=[f"{name}: {word}" for name, _, word in WRONG])
-def test_wrong_answer_is_diagnosed(name: str, attempt: Any, word: str) -> None:
-    verdict = judge(EXERCISE[name], attempt)
-    assert verdict.status == "not yet"
-    assert word in verdict.diagnosis, verdict.diagnosis
-    assert verdict.hint == EXERCISE[name].hints[0]
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_wrong_answers_are_told_apart(name: str) -> None:
-    diagnoses = [judge(EXERCISE[name], attempt).diagnosis for exercise, attempt, _ in WRONG if exercise == name]
-    assert len(diagnoses) >= 4
-    assert len(set(diagnoses)) == len(diagnoses)
-
-
-@pytest.mark.parametrize("name", EXERCISE)
-def test_later_attempts_get_later_hints(name: str) -> None:
-    wrong = next(attempt for exercise, attempt, _ in WRONG if exercise == name)
-    hints = [judge(EXERCISE[name], wrong, failures).hint for failures in range(4)]
-    assert hints == [*EXERCISE[name].hints, EXERCISE[name].hints[-1]]
+test_right_answers_pass, test_wrong_answers_are_told, test_wrong_answers_differ = answer_tests(EXERCISE, RIGHT, WRONG)
 
 
 def test_the_row_is_the_slope_of_softplus() -> None:
@@ -217,7 +183,8 @@ def test_the_three_programs_belong_to_their_functions() -> None:
 
 
 def test_both_answers_are_what_the_chapter_computes() -> None:
-    """By polynomials in one ε that is cut after its first power, shared by the two derivatives or not."""
-    inner_right, inner_confused = 3.0, 1 * 2.0 + 3.0 * 1  # d/dy (xy) = x, and the ε-part of (3 + ε)(2 + ε)
-    right = 2 * inner_right  # x · x has the slope 2x
-    np.testing.assert_array_equal(EXERCISE["two-answers"].truth, [right, inner_confused])
+    """With polynomials: the right one in x, the confused one in the one ε that both derivatives share."""
+    right = np.polyval(np.polyder(np.polymul([1, 0], [1, 0])), 3.0)  # the inner derivative is x, so x · x
+    inner = np.polymul([1, 3], [1, 2])[-2]  # the coefficient of ε in (3 + ε)(2 + ε)
+    confused = np.polymul([1, 3], [inner])[-2]
+    np.testing.assert_array_equal(EXERCISE["two-answers"].truth, [right, confused])
