@@ -73,6 +73,9 @@ def _refused_argument(function: Any, name: str) -> NotDifferentiable:
         return refuse(
             function, "its result is written into an existing array", "leave out= away; write y = y + x, not y += x"
         )
+    if name == "where":
+        remedy = "np.where(mask, y, 0.0), of arguments that are harmless where the mask is False"
+        return refuse(function, "its argument where= has no derivative rule", remedy)
     return refuse(function, f"its argument {name}= has no derivative rule", f"leave {name}= away")
 
 
@@ -91,7 +94,8 @@ def _call_method(function: Any, method: str, inputs: tuple[Any, ...], kwargs: di
     if method == "outer" and not kwargs and function.signature is None and function.nout == 1 and function.nin == 2:
         a, b = map(lift, inputs)
         return function(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
-    if function in CONSTANT and method != "at" and kwargs.get("out") is None:
+    yes_or_no = function in CONSTANT and function.types[0].endswith("?")
+    if yes_or_no and method != "at" and kwargs.get("out") is None:
         return getattr(function, method)(*map(concrete, inputs), **kwargs)
     same = _AS_FUNCTION.get((method, function))
     if same is None:
@@ -101,6 +105,9 @@ def _call_method(function: Any, method: str, inputs: tuple[Any, ...], kwargs: di
     positional = dict(zip(("array", "axis", "dtype", "out"), inputs, strict=False))
     array = positional.pop("array")
     given = {"axis": 0} | positional | kwargs
+    for name in set(given) - {"axis", "keepdims"}:
+        if given.pop(name) not in (None, True):
+            raise _refused_argument(f"{full_name(function)}.{method}", name)
     return call_function(same, (array,), given)
 
 
@@ -139,11 +146,18 @@ def no_rule(function: Any) -> NotDifferentiable:
     name = getattr(function, "__name__", str(function))
     if name in _IN_PLACE:
         return refuse(function, "it writes into an existing array", _IN_PLACE[name])
-    return refuse(
-        function, "it has no derivative rule", "write it with functions that have one, or use mathdl.numeric.jacobian"
-    )
+    remedy = _INSTEAD.get(name, "write it with functions that have one, or use mathdl.numeric.jacobian")
+    return refuse(function, "it has no derivative rule", remedy)
 
 
+_INSTEAD: Final = {
+    **dict.fromkeys(("eig", "eigvals"), "np.linalg.eigh of a symmetric matrix, whose eigenvalues are real"),
+    **dict.fromkeys(("fft", "rfft"), "products with np.cos and np.sin of 2 pi j k / n, the real and imaginary part"),
+    **dict.fromkeys(("nanmedian", "nanquantile", "nanpercentile"), "np.quantile(x[~np.isnan(x)], q)"),
+    **dict.fromkeys(("unique", "union1d", "intersect1d", "setdiff1d", "setxor1d"), "x[indices], found beforehand"),
+    "histogram": "np.bincount(np.digitize(x, edges), weights=w)",
+    "ix_": "np.ix_ of integers",
+}
 _IN_PLACE: Final = {
     "copyto": "use np.where(mask, new, old)",
     "put": "use np.where(mask, new, old)",

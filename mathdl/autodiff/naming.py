@@ -20,7 +20,9 @@ __all__ = ["ORDER", "TRUTH", "asked_by_compiled_code", "call_site", "full_name",
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-INSIDE: Final = (_HERE, _NUMPY, "<__array_function__")
+_SCIPY: Final = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
+_LIBRARIES: Final = (_NUMPY, _SCIPY, "<__array_function__")
+INSIDE: Final = (_HERE, *_LIBRARIES)
 
 
 # The instructions by which Python itself asks for the truth of a value, or for the order of two.
@@ -38,21 +40,47 @@ def asked_by_compiled_code(frame: FrameType, instructions: tuple[str, ...]) -> b
 
 
 def call_site() -> str:
-    """File and line of the call that led here: the first frame outside of mathdl and numpy."""
-    frame = sys._getframe(1)
+    """File and line of the call that led here: the first frame outside of mathdl, NumPy and SciPy."""
+    return _place(*_caller())
+
+
+def _caller() -> tuple[FrameType, FrameType | None]:
+    """That frame, and the function of a library that it called, if this is a Python function."""
+    frame, library = sys._getframe(2), None
     while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        library = frame if frame.f_code.co_filename.startswith(_LIBRARIES) and _is_public(frame) else library
         frame = frame.f_back
-    return _place(frame.f_code.co_filename, frame.f_lineno)
+    return frame, library
 
 
-def _place(file: str, line: int) -> str:
+def _place(frame: FrameType, library: FrameType | None) -> str:
+    place = _line(frame.f_code.co_filename, frame.f_lineno)
+    return f"{place}, in {_public_name(library)}" if library is not None else place
+
+
+def _line(file: str, line: int) -> str:
     """File and line; for a notebook only the line, because Jupyter's names for its cells are numbers."""
     return f"line {line} of the cell" if "ipykernel_" in file else f"{os.path.basename(file)}:{line}"
 
 
+def _is_public(frame: FrameType) -> bool:
+    return not frame.f_code.co_name.startswith(("_", "<")) and frame.f_code.co_name != "wrapper"
+
+
+def _public_name(frame: FrameType) -> str:
+    """``numpy.full`` for a frame of that function, wherever in NumPy it is written."""
+    parts = [part for part in str(frame.f_globals.get("__name__", "")).split(".") if not part.startswith("_")]
+    space = ".".join(parts[:2]) if parts[1:2] in (["linalg"], ["fft"], ["special"]) else parts[0]
+    return f"{space}.{frame.f_code.co_name}"
+
+
 def refuse(function: Any, reason: str, remedy: str) -> NotDifferentiable:
     """The error for a call that has no derivative here: it names the function, the line and what to write instead."""
-    return NotDifferentiable(full_name(function), f"{reason} (at {call_site()})", remedy)
+    frame, library = _caller()
+    name = full_name(function)
+    if library is not None and library.f_code.co_name == name.rpartition(".")[2]:
+        library = None
+    return NotDifferentiable(name, f"{reason} (at {_place(frame, library)})", remedy)
 
 
 def full_name(function: Any) -> str:
@@ -66,12 +94,17 @@ def full_name(function: Any) -> str:
     return f"{module or 'numpy'}.{getattr(function, '__name__', function)}"
 
 
-def innermost(error: BaseException) -> str:
-    """File and line of the innermost step outside of mathdl and numpy."""
-    found, step = "?", error.__traceback__
+def innermost(error: BaseException) -> tuple[str, str | None]:
+    """File and line of the innermost step outside of the libraries, and the function of a library that it called."""
+    found, library, step = call_site(), None, error.__traceback__
     while step is not None:
-        name = step.tb_frame.f_code.co_filename
+        frame = step.tb_frame
+        name = frame.f_code.co_filename
         if not name.startswith(INSIDE):
-            found = _place(name, step.tb_lineno)
+            found, library = _line(name, step.tb_lineno), None
+        elif library is None and frame.f_code.co_name in ("_array_function", "_array_ufunc"):
+            library = full_name(frame.f_locals.get("func", frame.f_locals.get("ufunc")))
+        elif library is None and name.startswith(_LIBRARIES) and _is_public(frame):
+            library = _public_name(frame)
         step = step.tb_next
-    return found
+    return found, library

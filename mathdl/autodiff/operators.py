@@ -128,7 +128,7 @@ def _conversions() -> None:
 
 _METHODS: Final = """
 sum mean max min prod std var cumsum cumprod ravel squeeze dot take clip trace diagonal swapaxes repeat
-argsort argmax argmin round any all nonzero searchsorted
+argsort argmax argmin argpartition round any all nonzero searchsorted
 """.split()
 # np.sin of an object array asks each entry for .sin(), and so on
 _ELEMENTWISE: Final = """
@@ -172,7 +172,8 @@ def _methods() -> None:
         setattr(Traced, name, constant_method(getattr(np, name)))
     for name in dir(np.ndarray):
         if not name.startswith("_") and not hasattr(TracedArray, name):
-            setattr(Traced, name, refused(name))
+            found = refused(name)
+            setattr(Traced, name, found if callable(getattr(np.ndarray, name)) else property(found))
 
 
 def _shape_method(function: Any) -> Any:

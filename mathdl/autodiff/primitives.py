@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.recording import bottom, run
-from mathdl.errors import NotDifferentiable
 
 __all__ = [
     "AGAINST_CONSTANT",
@@ -65,8 +65,8 @@ def zero_base(a: Any, b: Any) -> Any:
     """Where a power's base is zero; an error where the power has no derivative by its exponent."""
     zero = np.equal(a, 0)
     if np.any(np.less(a, 0)) or np.any(zero & np.less_equal(b, 0)):
-        raise NotDifferentiable(
-            "numpy.power",
+        raise refuse(
+            np.power,
             "a power of a negative number (or of zero, with an exponent that is not positive) cannot be differentiated "
             "by the exponent",
             "keep the base positive, or the exponent constant",
@@ -191,6 +191,7 @@ CONSTANT: set[Any] = {
     *(np.can_cast, np.min_scalar_type, np.common_type, np.isin, np.nanargmax, np.nanargmin, np.array_repr),
     *(np.array_str, np.array2string, np.linalg.matrix_rank, np.shares_memory),
     *(np.may_share_memory, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.imag, np.angle),
+    *(np.iterable, np.isscalar),
 }
 
 

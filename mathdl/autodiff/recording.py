@@ -21,6 +21,7 @@ __all__ = [
     "RecordedNumber",
     "Recording",
     "Step",
+    "as_type",
     "bottom",
     "call_it",
     "companion",
@@ -34,15 +35,16 @@ __all__ = [
 ]
 
 
-# ------------------------------------------------------------------------------------------------------------- the steps
+# ----------------------------------------------------------------------------------------------------------- the steps
 class Step:
     """One call: the function, its arguments (steps or plain values, nested as NumPy takes them), and what came out."""
 
-    __slots__ = ("args", "companions", "function", "kwargs", "label", "place", "value")
+    __slots__ = ("args", "companions", "function", "kwargs", "label", "place", "provisional", "value")
 
     def __init__(self, function: Any, args: Any, kwargs: dict[str, Any], value: Any, place: int) -> None:
         self.function, self.args, self.kwargs, self.value, self.place = function, args, kwargs, value, place
         self.label: str | None = None  # what the program that is followed calls it
+        self.provisional = False  # whether the program's own name for it would be better
         self.companions: list[Step] = []  # the values that this is the tangent or the cotangent of
 
 
@@ -67,7 +69,8 @@ class Recording:
         step = self._step(function, args, kwargs, value)
         if isinstance(value, (tuple, list)):
             parts = [_wrap(self, self._step(item, (_wrap(self, step), k), {}, part)) for k, part in enumerate(value)]
-            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+            kind: Any = type(value)
+            return kind(*parts) if hasattr(value, "_fields") else kind(parts)
         return _wrap(self, step)
 
     def _step(self, function: Any, args: Any, kwargs: Any, value: Any) -> Step:
@@ -86,8 +89,10 @@ class Recording:
         for names in reversed(scopes):
             for name, value in names.items():
                 value = bottom(value) if isinstance(value, Followed) else value
-                if isinstance(value, Recorded) and value.step.label is None:
-                    value.step.label = name
+                if not isinstance(value, Recorded) or name.startswith("_"):
+                    continue
+                if value.step.label is None or value.step.provisional:
+                    value.step.label, value.step.provisional = name, False
 
 
 def item(values: Any, k: int) -> Any:
@@ -110,7 +115,7 @@ def _plain(x: Any) -> Any:
 
 
 def _settled(x: Any) -> Any:
-    """Arguments in which arrays of recorded numbers have become recorded arrays, and which later changes cannot reach."""
+    """Arguments in which arrays of recorded numbers are recorded arrays, and which later changes cannot reach."""
     kind = type(x)
     if kind is tuple or kind is list:
         return kind([_settled(part) for part in x])
@@ -177,7 +182,7 @@ def _wrap(recording: Recording, step: Step) -> Recorded:
     return (RecordedArray if several else RecordedNumber)(recording, step)
 
 
-# --------------------------------------------------------------------------------------------------- the recorded arrays
+# ------------------------------------------------------------------------------------------------- the recorded arrays
 class Recorded(Followed):
     """What a recording follows: the step that made it, and the value that it has in the example."""
 
@@ -237,11 +242,11 @@ class Recorded(Followed):
 
     @property
     def T(self) -> Any:
-        return np.transpose(self)
+        return np.transpose(self)  # type: ignore[call-overload]
 
     @property
     def mT(self) -> Any:
-        return np.swapaxes(self, -1, -2)
+        return np.swapaxes(self, -1, -2)  # type: ignore[call-overload]
 
     @property
     def real(self) -> Any:
@@ -252,7 +257,7 @@ class Recorded(Followed):
         return np.imag(self)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        return self if self.dtype == np.dtype(dtype) else self.recording.call(_as_type, (self, np.dtype(dtype)), {})
+        return self if self.dtype == np.dtype(dtype) else self.recording.call(as_type, (self, np.dtype(dtype)), {})
 
     def copy(self, order: str = "C") -> Any:
         return type(self)(self.recording, self.step)
@@ -266,7 +271,7 @@ class Recorded(Followed):
         raise refuse("pickle", "a recorded array belongs to one recording", "x.copy()")
 
     def item(self) -> Any:
-        return np.reshape(self, ())
+        return np.reshape(self, ())  # type: ignore[call-overload]
 
     def tolist(self) -> Any:
         return self
@@ -316,13 +321,14 @@ class RecordedArray(Recorded):
         return [entry.tolist() for entry in self]
 
 
-# ---------------------------------------------------------------------------- steps that are no NumPy function of their own
+# ----------------------------------------------------------------------- steps that are no NumPy function of their own
 def indexed(x: Any, key: Any) -> Any:
     """``x[key]``."""
     return x[key]
 
 
-def _as_type(x: Any, dtype: Any) -> Any:
+def as_type(x: Any, dtype: Any) -> Any:
+    """``x.astype(dtype)``."""
     return np.asarray(x).astype(dtype)[()]
 
 
@@ -347,7 +353,7 @@ def scattered(g: Any, key: Any, shape: tuple[int, ...]) -> Any:
     return y
 
 
-# ------------------------------------------------------------------------------------------ what is answered or refused
+# ----------------------------------------------------------------------------------------- what is answered or refused
 # Questions about shapes and types, which the example answers for all arguments: they are fixed when compiling.
 STATIC: Final = {
     *(np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast, np.common_type),

@@ -173,6 +173,13 @@ def _held(owner: Any) -> bool:
     return isinstance(owner, np.ndarray) and (id(owner) in _locks or _held(owner.base))
 
 
+_INSTEAD: Final = {
+    "scipy.special.logsumexp": "np.logaddexp.reduce(x, axis=...)",
+    "scipy.special.softmax": "e = np.exp(x - np.max(x)); e / np.sum(e)",
+    "scipy.special.log_softmax": "x - np.logaddexp.reduce(x)",
+}
+
+
 def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``f`` while the trace is open.
 
@@ -199,16 +206,19 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         if not _works(f, args, kwargs):
             raise
         name = getattr(f, "__name__", "f")
+        place, library = innermost(error)
         if written:
             raise NotDifferentiable(
                 name,
-                f"it writes into an array whose earlier values the derivative needs (at {innermost(error)})",
+                f"it writes into an array whose earlier values the derivative needs (at {place})",
                 "use a new array in place of the one that is written into, or multiply by a copy of it",
             ) from error
         raise NotDifferentiable(
-            name,
-            f"it does what a traced array cannot do (at {innermost(error)}): {type(error).__name__}: {error}",
-            "np.stack([...]) in place of lists of traced numbers, and functions that have a rule",
+            library or name,
+            f"it does what a traced array cannot do (at {place}): {type(error).__name__}: {error}",
+            _INSTEAD.get(
+                library or "", "np.stack([...]) in place of lists of traced numbers, and functions with a rule"
+            ),
         ) from error
     finally:
         trace.end()
@@ -281,8 +291,12 @@ class Traced(Followed):
         return np.zeros(self.shape, self.dtype)[()]
 
     @property
-    def flat(self) -> Iterator[Any]:
-        return iter(RULES[np.ravel].apply(self))
+    def flat(self) -> Any:
+        return RULES[np.ravel].apply(self)
+
+    @property
+    def device(self) -> str:
+        return "cpu"
 
     def astype(
         self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True

@@ -219,6 +219,10 @@ OTHER = {
         (lambda x: np.linspace(0.0, x, 1), B3),
     ],
     np.real: [(lambda x: np.real(x) * x.real, B3)],
+    np.real_if_close: [(np.real_if_close, B3)],
+    np.astype: [(lambda x: np.astype(x, float), B3)],
+    np.fft.fftshift: [(np.fft.fftshift, A34), (lambda x: np.fft.fftshift(x, 1), A34)],
+    np.fft.ifftshift: [(np.fft.ifftshift, A34)],
     np.meshgrid: [(lambda x: np.meshgrid(x, x**2)[1], B3), (lambda x: np.meshgrid(x, B4, indexing="ij")[0], B3)],
     # ---------------------------------------------------------------------------------------------------- products
     np.matmul: [

@@ -118,21 +118,88 @@ def _product(pool, rng):
     return np.tensordot(a, weight, (-1, 0))
 
 
-STEPS = [_unary, _unary, _binary, _binary, _reduce, _shape, _index, _product]
+def _python(pool, rng):
+    """What people write without NumPy: loops, lists of numbers, in-place operators, built-in functions."""
+    a = _pick(pool, rng)
+    kind = rng.integers(6)
+    if kind == 0:
+        y = np.sin(a)
+        y *= 0.5
+        y += np.tanh(np.sum(a))
+        return y
+    if kind == 1:
+        return sum([np.cos(part) for part in a], 0.1 * np.sum(a)) if np.ndim(a) else a * 2
+    if kind == 2 and 0 < np.size(a) < 20:
+        return np.array([v * np.sin(v) for v in np.ravel(a)])
+    if kind == 3:
+        return [np.tanh(a), np.sin(a)][int(rng.integers(2))] if np.sum(a) > 0 else -np.arctan(a)
+    if kind == 4 and np.ndim(a):
+        return np.array([row * 0.5 for row in a]) if np.size(a) else a
+    return a[..., None] * np.array([1.0, 2.0]) if np.ndim(a) < 4 and np.size(a) < 60 else -a
+
+
+def _more(pool, rng):
+    a = _pick(pool, rng)
+    n = np.size(a)
+    if np.ndim(a) == 0 or n == 0 or n > 40:
+        return np.tanh(a)
+    kind = rng.integers(10)
+    if kind == 0:
+        return np.pad(a, 1, mode="edge")
+    if kind == 1:
+        return np.tile(a, 2)
+    if kind == 2:
+        return np.tril(np.outer(a, np.sin(a)))
+    if kind == 3:
+        return np.tanh(np.logaddexp.reduce(a, axis=-1))
+    if kind == 4:
+        square = np.outer(np.sin(a), np.cos(a)) / n + 2.0 * np.eye(n)
+        return np.linalg.solve(square, np.ravel(a))
+    if kind == 5:
+        return np.diff(a, axis=0, append=0.3 * a[:1])
+    if kind == 6:
+        return np.repeat(a, 2, axis=0)
+    if kind == 7:
+        return np.tanh(np.cumprod(np.tanh(a), axis=0))
+    if kind == 8:
+        return np.concatenate([np.ravel(a), np.ravel(a[::-1])])[::2]
+    return np.where(rng.random(np.shape(a)) < 0.5, a, np.sin(a))
+
+
+STEPS = [_unary, _unary, _binary, _binary, _reduce, _shape, _index, _product, _python, _more]
+
+
+# For complex steps: no step may look at an absolute value, a sign or an order.
+def _analytic_unary(pool, rng):
+    return SMOOTH[rng.integers(9)](_pick(pool, rng))
+
+
+def _analytic_binary(pool, rng):
+    a, b = _pick(pool, rng), np.sum(_pick(pool, rng))
+    return [np.tanh(a) * np.sin(b), a - 0.5 * b, np.tanh(a) / (1.5 + np.cos(0.1 * b))][rng.integers(3)]
+
+
+def _analytic_reduce(pool, rng):
+    a = _pick(pool, rng)
+    axis = None if np.ndim(a) == 0 or rng.random() < 0.3 else int(rng.integers(-np.ndim(a), np.ndim(a)))
+    return np.tanh([np.sum, np.prod, np.cumsum][rng.integers(3)](0.3 * a, axis=axis))
+
+
+ANALYTIC_STEPS = [_analytic_unary, _analytic_unary, _analytic_binary, _analytic_reduce, _shape, _index, _product]
 
 
 def _pick(pool, rng):
     return pool[int(rng.integers(len(pool)))]
 
 
-def program(seed, length):
+def program(seed, length, steps=STEPS):
     """A function of one array, the same for the same seed: it combines the array and what it made before."""
 
     def f(x):
         rng = np.random.default_rng(seed)
         pool = [x, x]
         for _ in range(length):
-            made = STEPS[rng.integers(len(STEPS))](pool, rng)
+            made = steps[rng.integers(len(steps))](pool, rng)
             if np.size(made) <= 200 and np.ndim(made) <= 4:
                 pool.append(made)
         return pool[-1] + 0.1 * np.sum(pool[-2])
@@ -141,6 +208,7 @@ def program(seed, length):
 
 
 PROGRAMS = st.builds(program, st.integers(0, 10**6), st.integers(1, 7))
+ANALYTIC = st.builds(program, st.integers(0, 10**6), st.integers(1, 7), st.just(ANALYTIC_STEPS))
 
 
 @st.composite

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from programs import PROGRAMS, points
+from programs import ANALYTIC, PROGRAMS, points
 
 import mathdl as md
 from mathdl import autodiff as ad
@@ -35,18 +35,47 @@ def random_like(x, seed):
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
+# The ways to a Jacobian: a new one is added here, and then has to agree with all others on every random program.
+WAYS = {
+    "forward": lambda f, x: ad.jacobian(f, "forward")(x),
+    "reverse": lambda f, x: ad.jacobian(f, "reverse")(x),
+    "auto": lambda f, x: ad.jacobian(f)(x),
+    "jvp": lambda f, x: np.moveaxis(ad.jvp(f, (x,), (_units(x, float),))[1], 0, -1),
+    "vjp": lambda f, x: _pulled(*ad.vjp(f, x), x),
+}
+
+
+def _units(x, dtype):
+    return np.eye(np.size(x), dtype=dtype).reshape(np.size(x), *np.shape(x))
+
+
+def _pulled(y, pull, x):
+    return pull(_units(y, np.asarray(y).dtype)).reshape(np.shape(y) + np.shape(x))
+
+
 @PROPERTY
 @given(PROGRAMS, points())
-def test_forward_reverse_and_auto_agree(f, x):
+def test_all_ways_agree(f, x):
     before = np.array(x)
     shape = np.shape(f(x)) + np.shape(x)
-    forward, reverse, auto = (ad.jacobian(f, mode)(x) for mode in ("forward", "reverse", "auto"))
-    assert forward.shape == reverse.shape == auto.shape == shape
-    assert forward.dtype == reverse.dtype == auto.dtype == np.float64
-    near(forward, reverse)
-    near(auto, reverse)
-    np.testing.assert_array_equal(x, before)
-    np.testing.assert_array_equal(ad.jacobian(f)(x), auto)  # nothing is kept between calls
+    expected = ad.jacobian(f, "reverse")(x)
+    for way in WAYS.values():
+        found = way(f, x).reshape(shape)
+        assert found.dtype == np.float64
+        near(found, expected)
+        np.testing.assert_array_equal(x, before)
+        np.testing.assert_array_equal(way(f, x).reshape(shape), found)  # nothing is kept between calls
+    assert ad.jacobian(f)(x).shape == expected.shape == shape
+
+
+@FEWER
+@given(ANALYTIC, points())
+def test_agreement_with_complex_steps(f, x):
+    assume(np.size(x))
+    y = np.asarray(f(x))
+    truth = np.stack([np.imag(f(x + 1e-30j * unit)) / 1e-30 for unit in _units(x, float)], axis=-1)
+    for way in WAYS.values():
+        near(way(f, x).reshape(y.shape + np.shape(x)), truth.reshape(y.shape + np.shape(x)))
 
 
 @FEWER
@@ -130,6 +159,10 @@ def test_single_precision_stays_single(f, x):
         truth = ad.jacobian(f)(single.astype(float))
         np.testing.assert_allclose(J, truth, rtol=2e-2, atol=2e-3 * max(1.0, np.max(np.abs(truth), initial=0.0)))
     assert ad.grad(lambda x: np.sum(f(x)))(single).dtype == np.float32
+    assume(np.asarray(f(single)).dtype == np.float32)  # no list of Python's own numbers
+    value, dy = ad.jvp(f, (single,), (np.ones_like(single),))
+    again, pull = ad.vjp(f, single)
+    assert value.dtype == dy.dtype == again.dtype == pull(np.ones_like(again)).dtype == np.float32
 
 
 @FEWER
@@ -148,6 +181,24 @@ def test_one_array_as_two_arguments(f, g, x, seed):
     near(two, ad.grad(both, -1)(x, x))
     v = random_like(x, seed)
     near(ad.jvp(both, (x, x), (v, v))[1], np.sum((one + two) * v))
+
+
+@FEWER
+@given(PROGRAMS, PROGRAMS, points(min_side=1))
+def test_views_of_one_array_as_arguments(f, g, x):
+    """Arguments that share memory are still different arguments, in trees too."""
+    assume(np.ndim(x))
+    views = {"whole": x, "part": x[1:], "back": x[::-1], "again": x}
+
+    def loss(p):
+        return np.sum(f(p["whole"])) + np.sum(np.sin(p["part"])) * np.sum(g(p["back"])) + np.sum(np.cos(p["again"]))
+
+    apart = {name: np.array(view) for name, view in views.items()}
+    shared, own = ad.grad(loss)(views), ad.grad(loss)(apart)
+    for name in views:
+        near(shared[name], own[name])
+    shared["whole"][...] = 7.0
+    assert not np.any(shared["again"] == 7.0)
 
 
 # -------------------------------------------------------------------------------------------------------------- nesting

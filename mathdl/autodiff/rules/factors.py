@@ -14,6 +14,7 @@ import numpy as np
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.linear_algebra import turned
+from mathdl.autodiff.rules.steps import ensure
 from mathdl.autodiff.trace import FRESH, apply, concrete, lift
 
 __all__: list[str] = []
@@ -27,14 +28,17 @@ def _thin(a: Any) -> Any:
     return u, s, turned(vh)
 
 
-def _check_singular_values(a: Any, function: Any) -> None:
-    """Refuse equal singular values and zero: there the ordered values have a kink, and their vectors no limit."""
-    s = np.linalg.svd(concrete(a), compute_uv=False)
+def distinct_singular_values(a: Any) -> Any:
+    """The matrix, unless singular values are equal or zero: there they have a kink, and their vectors no limit."""
+    s = np.linalg.svd(a, compute_uv=False)
     gaps = np.diff(s, axis=-1, append=0.0)
     if s.shape[-1] and np.any(np.abs(gaps) <= _CLOSE * s[..., :1]):
         raise refuse(
-            function, "two singular values coincide, or one is zero, where they have no derivative", "a matrix without"
+            np.linalg.svd,
+            "two singular values coincide, or one is zero, where they have no derivative",
+            "a matrix without such values",
         )
+    return a
 
 
 def _values_step(a: Any) -> Any:
@@ -85,8 +89,7 @@ def _right_step(a: Any) -> Any:
 
 @rule(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    a = lift(a)
-    _check_singular_values(a, np.linalg.svd)
+    a = ensure(distinct_singular_values, lift(a))
     if not compute_uv:
         return apply(_values_step, (a,))
     if full_matrices and a.shape[-1] != a.shape[-2]:
@@ -113,9 +116,11 @@ def cond(x: Any, p: Any = None) -> Any:
 
 
 # ------------------------------------------------------------------------------------------- pseudo-inverse and systems
-def _check_rank(a: Any, function: Any) -> None:
-    if np.any(np.linalg.matrix_rank(concrete(a)) < min(a.shape[-2:])):
-        raise refuse(function, "the matrix has not full rank, where the inverse jumps", "a matrix of full rank")
+def full_rank(a: Any) -> Any:
+    """The matrix, unless its rank is not full: there its pseudo-inverse jumps, and its factors are not unique."""
+    if np.any(np.linalg.matrix_rank(a) < min(a.shape[-2:])):
+        raise refuse("a matrix without full rank", "its pseudo-inverse and factors have no derivative", "full rank")
+    return a
 
 
 def _pseudo_inverse_step(a: Any) -> Any:
@@ -135,16 +140,14 @@ def _pseudo_inverse_step(a: Any) -> Any:
 
 @rule(np.linalg.pinv)
 def pinv(a: Any) -> Any:
-    a = lift(a)
-    _check_rank(a, np.linalg.pinv)
+    a = ensure(full_rank, lift(a))
     return apply(_pseudo_inverse_step, (a,))
 
 
 @rule(np.linalg.lstsq)
 def lstsq(a: Any, b: Any) -> Any:
-    a, b = lift(a), lift(b)
+    a, b = ensure(full_rank, lift(a)), lift(b)
     plain = np.linalg.lstsq(concrete(a), concrete(b))
-    _check_rank(a, np.linalg.lstsq)
     x = np.linalg.pinv(a) @ b
     left = np.atleast_1d(np.sum(np.square(b - a @ x), axis=0)) if plain[1].size else plain[1]
     return x, left, plain[2], np.linalg.svd(a, compute_uv=False)
@@ -161,7 +164,7 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 def tensorsolve(a: Any, b: Any) -> Any:
     a, b = lift(a), lift(b)
     shape = a.shape[np.ndim(b) :]
-    return np.reshape(np.linalg.solve(np.reshape(a, (np.size(b), math.prod(shape))), np.ravel(b)), shape)
+    return np.reshape(np.linalg.solve(np.reshape(a, (math.prod(np.shape(b)), math.prod(shape))), np.ravel(b)), shape)
 
 
 # ------------------------------------------------------------------------------------------------------------------- QR
@@ -188,8 +191,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     rows, columns = a.shape[-2:]
     if mode not in ("reduced", "complete", "r") or (mode == "complete" and rows > columns):
         raise refuse(np.linalg.qr, f"mode={mode!r} has no derivative rule", 'mode="reduced"')
-    square = a if rows >= columns else a[..., :rows]
-    _check_rank(square, np.linalg.qr)
+    square = ensure(full_rank, a if rows >= columns else a[..., :rows])
     q = apply(_orthogonal_step, (square,))
     r = np.triu(turned(q) @ a)
     return r if mode == "r" else type(np.linalg.qr(np.eye(1)))(q, r)

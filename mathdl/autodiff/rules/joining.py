@@ -121,10 +121,14 @@ if hasattr(np, "unstack"):
         return tuple(np.moveaxis(x, axis, 0))
 
 
+def _is_followed(x: Any) -> bool:
+    return isinstance(x, Followed)
+
+
 @rule(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     condition = concrete(lift(condition))
-    condition = condition != 0 if isinstance(condition, Followed) else np.array(condition, dtype=bool)
+    condition = np.not_equal(condition, 0) if _is_followed(condition) else np.array(condition, dtype=bool)
     if x is None and y is None:
         return np.nonzero(condition)
     return apply(where_step, (lift(x), lift(y)), condition)
@@ -160,7 +164,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, axis: 
     return np.moveaxis(start + (stop - start) * part, 0, axis)
 
 
-@rule(np.real)
+@rule(np.real, np.real_if_close)
 def real(val: Any) -> Any:
     return val
 

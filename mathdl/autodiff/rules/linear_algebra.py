@@ -144,8 +144,9 @@ def cholesky(a: Any, upper: bool = False) -> Any:
     return turned(low) if upper else low
 
 
-def _eigenvalue_step(a: Any) -> Any:
-    w, v = np.linalg.eigh(a)
+def _eigenvalue_step(a: Any, UPLO: str) -> Any:
+    # Which triangle is read decides on the signs of the vectors.
+    w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = w if isinstance(w, Traced) else run(distinct, w)
 
     def push(t: Any, lead: int) -> Any:
@@ -157,8 +158,8 @@ def _eigenvalue_step(a: Any) -> Any:
     return w, [(push, pull, FRESH)]
 
 
-def _eigenvector_step(a: Any) -> Any:
-    w, v = np.linalg.eigh(a)
+def _eigenvector_step(a: Any, UPLO: str) -> Any:
+    w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = w if isinstance(w, Traced) else run(distinct, w)
     gaps = w[..., None, :] - w[..., :, None]
     same = np.eye(v.shape[-1], dtype=bool)
@@ -185,14 +186,14 @@ def distinct(w: Any) -> Any:
 @rule(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
-    return apply(_eigenvalue_step, (a,))
+    return apply(_eigenvalue_step, (a,), UPLO)
 
 
 @rule(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
     kind = type(np.linalg.eigh(np.eye(1)))
-    return kind(apply(_eigenvalue_step, (a,)), apply(_eigenvector_step, (a,)))
+    return kind(apply(_eigenvalue_step, (a,), UPLO), apply(_eigenvector_step, (a,), UPLO))
 
 
 # --------------------------------------------------------------------------------------------------------------- norms

@@ -247,18 +247,18 @@ def ediff1d(ary: Any) -> Any:
 @rule(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = lift(y)
-    axis = normal_axes(axis, y.ndim)[0]
+    along, axis = axis, normal_axes(axis, y.ndim)[0]
     if x is None:
         width = lift(dx)
     else:
         x = lift(x)
-        width = np.diff(x, axis=axis) if np.ndim(x) > 1 else np.diff(x)
+        width = np.diff(x, axis=along) if np.ndim(x) > 1 else np.diff(x)
     if np.ndim(width) == 1:
         shape = [1] * y.ndim
         shape[axis] = -1
         width = np.reshape(width, shape)
     head = (slice(None),) * axis
-    return np.sum(width * (y[(*head, slice(1, None))] + y[(*head, slice(None, -1))]) / 2.0, axis=axis)
+    return np.sum(width * (y[(*head, slice(1, None))] + y[(*head, slice(None, -1))]) / 2.0, axis=along)
 
 
 @rule(np.trace)

@@ -26,7 +26,7 @@ from mathdl.autodiff.rules.steps import (
     select_step,
     transpose_step,
 )
-from mathdl.autodiff.trace import Traced, apply, concrete, lift
+from mathdl.autodiff.trace import Traced, apply, cast, concrete, lift
 
 __all__: list[str] = []
 
@@ -48,6 +48,8 @@ def reshape(a: Any, shape: Any, order: str = "C") -> Any:
 
 @rule(np.ravel)
 def ravel(a: Any, order: str = "C") -> Any:
+    if order not in ("C", "F"):
+        raise refuse(np.ravel, f"order={order!r} has no derivative rule", 'order="C" or order="F"')
     return reshape(a, -1, order)
 
 
@@ -128,7 +130,7 @@ def broadcast_arrays(*args: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ gathering by position
 def _select(x: Any, key: tuple[Any, ...]) -> Any:
     """``x[key]`` with arrays in the key: as such if it is to be read in a compiled source, else by position."""
-    parts = [part for part in key if isinstance(part, Followed)]
+    parts: list[Any] = [part for part in key if isinstance(part, Followed)]
     if any(part.dtype.kind == "b" for part in parts):
         raise refuse(
             "x[mask]",
@@ -200,6 +202,23 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return positions(lift(a), lambda numbers: np.roll(numbers, shift, axis))
 
 
+@rule(np.fft.fftshift)
+def fftshift(x: Any, axes: Any = None) -> Any:
+    return positions(lift(x), lambda numbers: np.fft.fftshift(numbers, axes))
+
+
+@rule(np.fft.ifftshift)
+def ifftshift(x: Any, axes: Any = None) -> Any:
+    return positions(lift(x), lambda numbers: np.fft.ifftshift(numbers, axes))
+
+
+if hasattr(np, "astype"):
+
+    @rule(np.astype)
+    def astype(x: Any, dtype: Any) -> Any:
+        return cast(lift(x), np.dtype(dtype))
+
+
 @rule(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
     m = lift(m)
@@ -267,8 +286,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 
 def _lower(m: Any, k: int) -> Any:
-    rows, columns = np.shape(m)[-2:]
-    return np.tri(rows, columns, k, dtype=bool)
+    return np.tri(*np.shape(m)[-2:], k=k, dtype=bool)  # type: ignore[call-overload]
 
 
 @rule(np.tril)

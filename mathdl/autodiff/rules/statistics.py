@@ -14,7 +14,7 @@ import numpy as np
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import RULES, Rule, rule
 from mathdl.autodiff.rules.reductions import root, sorted_rows
-from mathdl.autodiff.rules.steps import gathered, normal_axes, scatter
+from mathdl.autodiff.rules.steps import gathered, normal_axes, picked, scatter
 from mathdl.autodiff.trace import concrete, lift
 
 __all__: list[str] = []
@@ -81,20 +81,20 @@ def nanstd(a: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False) -> 
 # ----------------------------------------------------------------------------------------------- quantiles, covariances
 @rule(np.quantile)
 def quantile(a: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    a, q = lift(a), np.asarray(q, dtype=float)
+    a, q = lift(a), lift(q)
     rows, kept = sorted_rows(a, axis)
-    place = q * (rows.shape[-1] - 1)
-    below = np.floor(place).astype(int)
+    place = q * (rows.shape[-1] - 1.0)
+    below = np.floor(concrete(place)).astype(int)
     above = np.minimum(below + 1, rows.shape[-1] - 1)
     y = rows[..., below] + (rows[..., above] - rows[..., below]) * (place - below)
-    y = np.moveaxis(y, range(y.ndim - q.ndim, y.ndim), range(q.ndim)) if q.ndim else y
+    y = np.moveaxis(y, range(y.ndim - below.ndim, y.ndim), range(below.ndim)) if below.ndim else y
     y = np.where(np.isnan(concrete(rows)[..., -1]), np.nan, y)  # NaN is sorted to the end
-    return np.reshape(y, q.shape + kept) if keepdims else y
+    return np.reshape(y, below.shape + kept) if keepdims else y
 
 
 @rule(np.percentile)
 def percentile(a: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return quantile(a, np.asarray(q, dtype=float) / 100.0, axis, keepdims)
+    return quantile(a, lift(q) / 100.0, axis, keepdims)
 
 
 @rule(np.cov)
@@ -104,7 +104,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
         rows = np.concatenate([rows, _variables(y, rowvar)])
     apart = rows - np.mean(rows, axis=1, keepdims=True)
     n = rows.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
-    return np.squeeze(apart @ np.transpose(apart) / n)
+    return np.squeeze(apart @ np.transpose(apart) / np.float64(n))  # in double precision, as in NumPy
 
 
 def _variables(m: Any, rowvar: bool) -> Any:
@@ -133,14 +133,17 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
 @rule(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     """At an inner knot the slope is that of the right-hand interval, at the ends that of the inner one."""
-    x, xp, fp = lift(x), lift(xp), lift(fp)
+    x, xp, fp = lift(x), lift(xp) * 1.0, lift(fp)
     x = x if hasattr(x, "shape") else np.float64(x)
     plain, knots = concrete(x), np.asarray(concrete(xp))
     if len(knots) == 1:
         y = x * 0.0 + fp[0]
     else:
         k = np.clip(np.searchsorted(knots, plain, side="right") - 1, 0, len(knots) - 2)
-        y = fp[k] + (x - xp[k]) * ((fp[k + 1] - fp[k]) / (xp[k + 1] - xp[k]))
+        (x0, x1), (y0, y1) = ((picked(array, (k,)), picked(array, (k + 1,))) for array in (xp, fp))
+        width = x1 - x0
+        width = np.where(concrete(width) == 0, 1.0, width)  # two knots at one place: a jump
+        y = y0 + (x - x0) * ((y1 - y0) / width)
     y = np.where(plain < knots[0], fp[0] if left is None else left, y)
     return np.where(plain > knots[-1], fp[-1] if right is None else right, y)
 
@@ -168,7 +171,9 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     if n == 2:
         return np.moveaxis(np.concatenate([slopes, slopes]), 0, axis)
     before, after = steps[:-1], steps[1:]
-    inner = (slopes[:-1] * after + slopes[1:] * before) / (before + after)
+    inner = (
+        (slopes[:-1] * after + slopes[1:] * before) / (before + after) if np.ndim(h) else (y[2:] - y[:-2]) / (2.0 * h)
+    )
     first, last = slopes[:1], slopes[-1:]
     if edge_order == 2:
         first = first + (first - slopes[1:2]) * steps[:1] / (steps[:1] + steps[1:2])
@@ -186,6 +191,8 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: float = 2 * np.p
 @rule(np.piecewise)
 def piecewise(x: Any, condlist: Any, funclist: Any) -> Any:
     x = lift(x)
+    if concrete(x).dtype.kind != "f":
+        raise refuse(np.piecewise, "its result has the type of x, which holds no real numbers", "x.astype(float)")
     conditions = np.asarray(concrete(condlist), dtype=bool)
     conditions = conditions[None] if conditions.ndim == min(np.ndim(x), 1) else conditions
     if len(funclist) == len(conditions) + 1:
@@ -270,7 +277,7 @@ rule(np.polysub)(_aligned(np.subtract))
 @rule(np.polyder)
 def polyder(p: Any, m: int = 1) -> Any:
     p = lift(p)
-    for _ in range(m):
+    for _ in range(int(m)):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
 
@@ -278,7 +285,7 @@ def polyder(p: Any, m: int = 1) -> Any:
 @rule(np.polyint)
 def polyint(p: Any, m: int = 1) -> Any:
     p = lift(p)
-    for _ in range(m):
+    for _ in range(int(m)):
         p = np.concatenate([p / np.arange(len(p), 0, -1), np.zeros(1)])
     return p
 
@@ -317,6 +324,7 @@ def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: 
 
 @rule(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, axis: int = 0) -> Any:
+    start, stop = lift(start), lift(stop)
     if np.any(concrete(start) <= 0) or np.any(concrete(stop) <= 0):
         raise refuse(np.geomspace, "between negative numbers it has no derivative rule", "-np.geomspace(-a, -b)")
     return np.exp(np.linspace(np.log(start), np.log(stop), num, endpoint, axis=axis))

@@ -15,18 +15,20 @@ import numpy as np
 from mathdl.autodiff.broadcasting import expand, shifted, unbroadcast
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import embedded, indexed, run, scattered
-from mathdl.autodiff.trace import FRESH, VIEW, Traced, apply
+from mathdl.autodiff.trace import FRESH, VIEW, Traced, TracedArray, apply
 
 __all__ = [
     "as_view",
     "broadcast_step",
     "cast_step",
     "embed",
+    "ensure",
     "gather",
     "gathered",
     "join_step",
     "normal_axes",
     "padded",
+    "picked",
     "positions",
     "reshape_step",
     "scatter",
@@ -211,6 +213,16 @@ def where_step(x: Any, y: Any, condition: Any) -> Any:
     return value, [maps(x, condition), maps(y, ~condition)]
 
 
+def ensure(check: Callable[[Any], Any], x: Any) -> Any:
+    """``x``, after a check that returns it or raises an error; a compiled program makes the same check."""
+    return apply(_ensured_step, (x,), check)
+
+
+def _ensured_step(x: Any, check: Callable[[Any], Any]) -> Any:
+    checked = ensure(check, x) if isinstance(x, Traced) else run(check, x)
+    return checked, [(lambda t, lead: t, lambda g, lead: g, VIEW)]
+
+
 def _as_array(x: Any) -> Any:
     return x if hasattr(x, "shape") else np.asarray(x)
 
@@ -237,23 +249,24 @@ def select_step(x: Any, key: tuple[Any, ...]) -> Any:
     own = np.shape(x)
 
     def push(t: Any, lead: int) -> Any:
-        return _picked(t, (slice(None),) * lead + key)
+        return picked(t, (slice(None),) * lead + key)
 
     def pull(g: Any, lead: int) -> Any:
         return scatter_at(g, (slice(None),) * lead + key, g.shape[:lead] + own)
 
-    return _picked(x, key), [(push, pull, FRESH)]
+    return picked(x, key), [(push, pull, FRESH)]
 
 
-def _picked(x: Any, key: tuple[Any, ...]) -> Any:
-    return x[key] if isinstance(x, Traced) else run(indexed, x, key)
+def picked(x: Any, key: tuple[Any, ...]) -> Any:
+    """``x[key]``, where the key may be recorded while the array is not."""
+    return x[key] if isinstance(x, TracedArray) else run(indexed, x, key)
 
 
 def _scatter_at_step(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     def push(t: Any, lead: int) -> Any:
         return scatter_at(t, (slice(None),) * lead + key, t.shape[:lead] + shape)
 
-    return scatter_at(g, key, shape), [(push, lambda c, lead: _picked(c, (slice(None),) * lead + key), FRESH)]
+    return scatter_at(g, key, shape), [(push, lambda c, lead: picked(c, (slice(None),) * lead + key), FRESH)]
 
 
 def scatter_at(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.compiling.source import Program
 from mathdl.autodiff.recording import (
     Recorded,
     RecordedArray,
@@ -24,7 +25,6 @@ from mathdl.autodiff.recording import (
     put,
     scattered,
 )
-from mathdl.autodiff.source import Program
 from mathdl.errors import MathdlError
 
 __all__ = ["NotUnrolled", "Unrolling", "write_numbers"]
@@ -81,7 +81,7 @@ class _Algebra:
 
     def lift(self, x: Any) -> Expression:
         if x.__class__ is Expression:
-            return x  # type: ignore[no-any-return]
+            return x
         if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, float, np.floating, np.integer)):
             raise NotUnrolled
         return self.constant(float(x))
@@ -114,7 +114,7 @@ class _Algebra:
             if a.value == 0:
                 return self.negative(b)
         elif b.value == 0:
-            return a
+            return a  # type: ignore[no-any-return]
         return self.add(a, b.operands[0]) if b.template == "-{}" else self.make("{} - {}", _PLUS, a, b)
 
     def negative(self, a: Any) -> Expression:
@@ -163,7 +163,7 @@ class _Algebra:
     def divide(self, a: Any, b: Any) -> Expression:
         a, b = self.lift(a), self.lift(b)
         if b.value == 1:
-            return a
+            return a  # type: ignore[no-any-return]
         if b.value == 0:
             raise NotUnrolled  # an error in Python, infinity in NumPy
         if a.value is not None and b.value is not None:
@@ -209,12 +209,12 @@ class Unrolling(Recording):
     @property
     def worthwhile(self) -> bool:
         """Whether the program works with numbers rather than with arrays."""
-        return 10 * self.on_numbers >= 7 * self.on_arrays
+        return self.on_numbers > self.on_arrays
 
     def enter(self, value: Any, label: str) -> Recorded:
         array = np.asarray(value)
         self.entered += array.size
-        if array.dtype != np.dtype(float) or self.entered > SMALL or array.ndim > 2:
+        if array.dtype != np.dtype(float) or self.entered > SMALL or array.ndim > 2 or not array.size:
             raise NotUnrolled
         joint = "_" if label[-1].isdigit() or max(array.shape, default=0) > 10 else ""
         names = [f"{label}{joint}{joint.join(map(str, place))}" for place in np.ndindex(*array.shape)]
@@ -261,7 +261,11 @@ class Unrolling(Recording):
             if function is np.multiply and (operands[0].value == 0 or operands[1].value == 0):
                 return self.wrap(self.algebra.make("{} * {}", _TIMES, *operands))  # 0 * inf is not 0
             return self.wrap(self._known_operation(function)(*operands))
-        self.on_arrays += 1
+        # An array times a number, and sums, are what derivatives of numbers make too; all else is the program's own.
+        arrays = sum(isinstance(x, np.ndarray) for x in given)
+        self.on_arrays += not (
+            function in (np.add, np.subtract, np.negative) or (function is np.multiply and arrays == 1)
+        )
         return self.wrap(np.frompyfunc(self._known_operation(function), len(args), 1)(*given))
 
     def _known_operation(self, function: Any) -> Callable[..., Expression]:
@@ -304,7 +308,7 @@ class _Entries(Step):
     def __init__(self, entries: Any, value: Any) -> None:
         self.entries, self.value = entries, value
         self.function = self.label = None
-        self.companions = []
+        self.companions, self.provisional = [], False
         self.args, self.kwargs, self.place = (), {}, 0
 
 
@@ -329,7 +333,7 @@ class _Operand:
 
 
 def _sum(x: Any, keepdims: bool = False) -> Any:
-    return np.add.reduce(x, axis=None, keepdims=keepdims)
+    return np.add.reduce(x, axis=None, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 def _with(algebra: _Algebra, function: Any, args: list[Any], kwargs: Any) -> Any:
@@ -389,7 +393,7 @@ def _entries(x: Any) -> Any:
     return x
 
 
-# ---------------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------------------------- writing
 def write_numbers(recording: Unrolling, inputs: list[Recorded], results: list[Any]) -> Program:
     """Write an unrolled program as source; as `mathdl.autodiff.source.write`."""
     writer = _Writer(recording.algebra)

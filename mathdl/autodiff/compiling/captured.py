@@ -19,14 +19,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.naming import refuse
+from mathdl.errors import NotDifferentiable
 
-__all__ = ["Variable", "planted", "same", "snapshot", "variables_of"]
+__all__ = ["AssignsOutside", "Variable", "planted", "same", "snapshot", "variables_of"]
 
 _LIBRARIES: Final = frozenset({"numpy", "scipy", "mathdl", "sympy", "matplotlib", *sys.stdlib_module_names}) - {
     "__main__"
 }
 _DEEPEST: Final = 6
+
+
+class AssignsOutside(NotDifferentiable):
+    """A function that assigns to a variable outside of it."""
 
 
 class Variable:
@@ -78,7 +82,7 @@ def _leaves(x: Any, depth: int = 0) -> Iterator[Any]:
         yield from _leaves(part, depth + 1) if depth < _DEEPEST else [object()]
 
 
-# -------------------------------------------------------------------------------------------------- finding the variables
+# ----------------------------------------------------------------------------------------------- finding the variables
 def variables_of(function: Any) -> list[Variable]:
     """All variables that a function can reach by name, through the functions that it calls too."""
     found: list[Variable] = []
@@ -138,9 +142,9 @@ def _take(variable: Variable, found: list[Variable], seen: set[int]) -> None:
     if any(other.scope is variable.scope and other.key == variable.key for other in found):
         return
     value = variable.value
-    if callable(value) and not isinstance(value, types.FunctionType) and not _is_of_the_user(type(value)):
-        if not (isinstance(value, type) and _is_of_the_user(value)):
-            return  # a function or class of a library
+    of_the_user = _is_of_the_user(value if isinstance(value, type) else type(value))
+    if callable(value) and not isinstance(value, types.FunctionType) and not of_the_user:
+        return  # a function or class of a library
     found.append(variable)
     for leaf in _leaves(value):
         if callable(leaf):
@@ -176,7 +180,7 @@ def _names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
     return list(names), attributes
 
 
-# ------------------------------------------------------------------------------------------------------- comparing values
+# ---------------------------------------------------------------------------------------------------- comparing values
 class _Object:
     """What is remembered of an object: its type and its attributes."""
 
@@ -225,17 +229,18 @@ def same(x: Any, before: Any) -> bool:
         return False
 
 
-# --------------------------------------------------------------------------------------------------- recording in their place
+# -------------------------------------------------------------------------------------------- recording in their place
 @contextmanager
 def planted(variables: list[Variable], stand_ins: list[Any]) -> Iterator[None]:
     """Put recorded arrays in the place of captured ones while a function is followed."""
     for variable, stand_in in zip(variables, stand_ins, strict=True):
         variable.write(stand_in)
+    before = [list(map(id, _leaves(stand_in))) for stand_in in stand_ins]
     try:
         yield
-        for variable, stand_in in zip(variables, stand_ins, strict=True):
-            if variable.read() is not stand_in:
-                raise refuse(
+        for variable, stand_in, leaves in zip(variables, stand_ins, before, strict=True):
+            if variable.read() is not stand_in or list(map(id, _leaves(stand_in))) != leaves:
+                raise AssignsOutside(
                     variable.name,
                     "the function assigns to a variable outside of it, which a compiled program would not do",
                     "return the new value",

@@ -1,0 +1,204 @@
+"""Running a function once on recorded arrays: its arguments and what it captures become inputs with names.
+
+Programs on a few numbers are recorded number by number, all others array by array.
+Explained in the chapter *Automatic differentiation*.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import keyword
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mathdl.arrays import describe
+from mathdl.autodiff.compiling.captured import Variable, planted
+from mathdl.autodiff.compiling.source import Program, write
+from mathdl.autodiff.compiling.unrolled import SMALL, NotUnrolled, Unrolling, write_numbers
+from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.recording import Recorded, Recording, Step, recorded
+from mathdl.errors import InvalidInput
+
+__all__ = ["Input", "Made", "follow", "is_input", "leaves_of", "parameter_names"]
+
+
+class Input:
+    """One argument, or one captured variable: its tree, and the recorded arrays in the places of its arrays."""
+
+    def __init__(self, recording: Recording, name: str, tree: Any, taken: set[str]) -> None:
+        self.name, self.tree = name, tree
+        self.entered: dict[str, Recorded] = {}  # path -> recorded
+        self.in_sequences: list[Step] = []  # those that stand in lists and tuples, and have no names there
+        self.stand_in = self._enter(recording, tree, name, name, taken)
+
+    def _enter(self, recording: Recording, x: Any, path: str, name: str, taken: set[str]) -> Any:
+        if is_input(x):
+            own = (
+                name if name not in taken else next(n for k in itertools.count(2) if (n := f"{name}_{k}") not in taken)
+            )
+            taken.add(own)
+            self.entered[path] = recording.enter(_example(x), own)
+            if path.endswith("]") and not path.endswith("']"):
+                self.entered[path].step.provisional = True
+                self.in_sequences.append(self.entered[path].step)
+            return self.entered[path]
+        if isinstance(x, dict):
+            return type(x)(
+                (key, self._enter(recording, part, f"{path}[{key!r}]", _name_of_key(name, key), taken))
+                for key, part in x.items()
+            )
+        if isinstance(x, (list, tuple)):
+            parts = [
+                self._enter(recording, part, f"{path}[{k}]", _name_of_key(name, k), taken) for k, part in enumerate(x)
+            ]
+            return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+        return x
+
+
+class Made:
+    """What following a function gives."""
+
+    def __init__(self, name: str, inputs: list[Input], captured: list[Input], variables: list[Variable]) -> None:
+        self.name, self.inputs, self.captured, self.variables = name, inputs, captured, variables
+        self.program: Program
+        self.result: str
+
+
+def is_input(x: Any) -> bool:
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind not in "fiub" or type(x) is not np.ndarray:
+            raise InvalidInput("an argument", describe(x), "a plain array of real numbers")
+        return True
+    return isinstance(x, (float, np.floating, np.integer, np.bool_))
+
+
+def _example(x: Any) -> Any:
+    return np.float64(x) if type(x) is float else x
+
+
+def leaves_of(x: Any) -> list[Any]:
+    if isinstance(x, dict):
+        return [leaf for part in x.values() for leaf in leaves_of(part)]
+    if isinstance(x, (list, tuple)):
+        return [leaf for part in x for leaf in leaves_of(part)]
+    return [x]
+
+
+def _name_of_key(name: str, key: Any) -> str:
+    if isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key):
+        return key
+    digits = str(key) if str(key).isalnum() else "_"
+    return f"{name}_{digits}" if name[-1:].isdigit() else f"{name}{digits}"
+
+
+def parameter_names(function: Any, count: int) -> list[str]:
+    try:
+        found = [p.name for p in inspect.signature(function).parameters.values() if p.kind in (0, 1)]
+    except (TypeError, ValueError):
+        found = []
+    names = [name for name in found[:count] if name != "np"]
+    return names + [f"x{k}" for k in range(len(names), count)]
+
+
+def _name(function: Any, parameters: list[str]) -> str:
+    name = str(getattr(function, "__name__", "f")).replace("<lambda>", "f")
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else "f"
+    while name in parameters:
+        name += "_"
+    return name
+
+
+def follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]) -> Made:
+    if all(_is_small(tree) for tree in (*args, *(v.value for v in arrays))):
+        try:
+            return _record(Unrolling(), function, args, parameters, arrays)
+        except Exception:
+            pass  # what is wrong, if anything, is said when it is recorded with arrays
+    return _record(Recording(), function, args, parameters, arrays)
+
+
+def _is_small(tree: Any) -> bool:
+    return all(np.size(leaf) <= SMALL for leaf in leaves_of(tree) if is_input(leaf))
+
+
+def _record(
+    recording: Recording, function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]
+) -> Made:
+    name = _name(function, parameters)
+    taken = {"np", name}
+    inputs = [Input(recording, name, tree, taken) for name, tree in zip(parameters, args, strict=True)]
+    captured = [Input(recording, v.name, v.value, taken) for v in arrays]
+    with planted(arrays, [one.stand_in for one in captured]):
+        result = function(*(one.stand_in for one in inputs))
+        recording.read_labels()
+    made = Made(name, inputs, captured, arrays)
+    ends: list[Any] = []
+    form = _form(result, ends)
+    entered = [x for one in (*inputs, *captured) for x in one.entered.values()]
+    unnamed = [step for one in (*inputs, *captured) for step in one.in_sequences]
+    _settle_names(unnamed, {*parameters, name, "np"} | {str(x.step.label) for x in entered if x.step not in unnamed})
+    reserved = set(parameters) | {made.name}
+    if isinstance(recording, Unrolling):
+        if not recording.worthwhile:
+            raise NotUnrolled
+        program = write_numbers(recording, entered, ends)
+    else:
+        program = write(recording.steps, [x.step for x in entered], ends, reserved)
+    namespace = program.namespace
+    made.program = program
+    made.result = _text_of(form, iter(program.results), namespace)
+    return made
+
+
+def _settle_names(steps: list[Step], taken: set[str]) -> None:
+    """Entries of lists are called what the program calls them; W1 and W2 if it calls both W."""
+    labels = [str(step.label) for step in steps]
+    counts: dict[str, int] = {}
+    for step, label in zip(steps, labels, strict=True):
+        name = label
+        if labels.count(label) > 1 or label in taken:
+            base = f"{label}_" if label[-1].isdigit() else label
+            while name in taken or name == label:
+                counts[base] = counts.get(base, 0) + 1
+                name = f"{base}{counts[base]}"
+        taken.add(name)
+        step.label = name
+
+
+def _form(x: Any, ends: list[Any]) -> Any:
+    """The structure of a result, with places in it; the leaves go to ``ends``."""
+    if isinstance(x, np.ndarray) and x.dtype.kind == "O":
+        x = recorded(x)
+    if isinstance(x, dict):
+        return type(x), {key: _form(part, ends) for key, part in x.items()}
+    if isinstance(x, (list, tuple)):
+        return type(x), [_form(part, ends) for part in x]
+    if callable(x) or (isinstance(x, Followed) and not isinstance(x, Recorded)):
+        raise InvalidInput("the result", describe(x), "arrays and numbers, in dicts, lists and tuples")
+    ends.append(x)
+    return None
+
+
+def _text_of(form: Any, results: Any, namespace: dict[str, Any]) -> str:
+    if form is None:
+        return str(next(results))
+    kind, parts = form
+    if isinstance(parts, dict):
+        inner = ", ".join(f"{key!r}: {_text_of(part, results, namespace)}" for key, part in parts.items())
+        return f"{{{inner}}}" if kind is dict else f"{_known(kind, namespace)}({{{inner}}})"
+    inner = ", ".join(_text_of(part, results, namespace) for part in parts)
+    if kind is list:
+        return f"[{inner}]"
+    if kind is tuple:
+        return f"({inner},)" if len(parts) == 1 else f"({inner})"
+    return (
+        f"{_known(kind, namespace)}({inner})" if hasattr(kind, "_fields") else f"{_known(kind, namespace)}([{inner}])"
+    )
+
+
+def _known(kind: type, namespace: dict[str, Any]) -> str:
+    namespace[kind.__name__] = kind
+    return kind.__name__
