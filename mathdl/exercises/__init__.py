@@ -25,6 +25,7 @@ CHAPTERS = (
     "differences",
     "products",
     "push_and_pull",
+    "automatic_differentiation",
     "second_derivatives",
 )
 
