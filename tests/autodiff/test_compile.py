@@ -648,3 +648,12 @@ def test_numbers_meet_the_edges_of_their_domains_as_in_numpy(name):
 def test_what_is_better_written_with_arrays_is():
     assert ".tolist()" not in md.compile(md.jacobian(lambda x: np.exp(x) / np.sum(np.exp(x))), np.ones(3)).source
     assert ".tolist()" in md.compile(md.hessian(lambda x: x[0] ** 2 * x[1]), np.ones(2)).source
+
+
+def test_a_part_is_added_to_what_an_expression_gives():
+    """``t = (a + b * 0.0).copy()``, or without the copy, and not ``a + b * 0.0.copy()``, which fails."""
+    x = np.array([0.1, 0.3, -0.27])
+    jacobian = md.jacobian(lambda x: np.polyval(x, 1.5) * np.polyval(x, x))
+    compiled = md.compile(jacobian, x)
+    assert "0.0.copy()" not in compiled.source
+    same(compiled(nearby(x)), jacobian(nearby(x)))
