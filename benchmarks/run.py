@@ -81,6 +81,7 @@ def _rows(work: str, runs: dict[str, dict[str, Any]]) -> list[Row]:
 
 
 def _collect(quick: bool) -> Results:
+    machine = _machine()
     rows: list[Row] = []
     notes = [f"{name} is not installed: skipped" for name, peer in PEERS.items() if not is_installed(peer)]
     allocators = {"defaults": ALLOCATORS["defaults"]} if quick else ALLOCATORS
@@ -96,7 +97,7 @@ def _collect(quick: bool) -> Results:
     print("  imports and memory ...", file=sys.stderr, flush=True)
     codes = ["import numpy", "import numpy, mathdl", "import numpy, mathdl; mathdl.grad"]
     numpy, imported, used = import_times(codes, QUICK if quick else FULL)
-    return Results(rows, notes, peaks(), [imported - numpy, used - numpy], _machine())
+    return Results(rows, notes, peaks(), [imported - numpy, used - numpy], machine)
 
 
 def _machine() -> str:
@@ -107,8 +108,13 @@ def _machine() -> str:
     )
     return (
         f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"NumPy {np.__version__}; BLAS: {blas}. All use as many threads as they do by default."
+        f"NumPy {np.__version__}; BLAS: {blas}. All use as many threads as they do by default.{_load()}"
     )
+
+
+def _load() -> str:
+    """What else the machine had to do: with much of it, no number here means anything."""
+    return f" Load average before: {os.getloadavg()[0]:.1f}." if hasattr(os, "getloadavg") else ""
 
 
 def main() -> None:

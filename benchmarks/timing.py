@@ -20,7 +20,7 @@ class Effort(NamedTuple):
     batch: float  # seconds of one batch
 
 
-FULL = Effort(rounds=21, batch=0.02)
+FULL = Effort(rounds=11, batch=0.02)
 QUICK = Effort(rounds=5, batch=0.002)
 
 

@@ -65,8 +65,13 @@ def _caller() -> tuple[FrameType, FrameType | None]:
 
 
 def _place(frame: FrameType, library: FrameType | None) -> str:
-    place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    place = _line(frame.f_code.co_filename, frame.f_lineno)
     return f"{place}, in {_public_name(library)}" if library is not None else place
+
+
+def _line(file: str, line: int) -> str:
+    """File and line; for a notebook only the line, because Jupyter's names for its cells are numbers."""
+    return f"line {line} of the cell" if "ipykernel_" in file else f"{os.path.basename(file)}:{line}"
 
 
 def _is_public(frame: FrameType) -> bool:
@@ -134,7 +139,7 @@ def innermost(error: BaseException) -> tuple[str, str | None]:
         frame = step.tb_frame
         name = frame.f_code.co_filename
         if not name.startswith(INSIDE):
-            found, library = f"{os.path.basename(name)}:{step.tb_lineno}", None
+            found, library = _line(name, step.tb_lineno), None
         elif library is None and frame.f_code.co_name in ("_array_function", "_array_ufunc"):
             library = full_name(frame.f_locals.get("func", frame.f_locals.get("ufunc")))
         elif library is None and name.startswith(_LIBRARIES) and _is_public(frame):

@@ -25,6 +25,8 @@ CHAPTERS = (
     "differences",
     "products",
     "push_and_pull",
+    "automatic_differentiation",
+    "second_derivatives",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else

@@ -123,6 +123,13 @@ FUNCTIONS = {
     "diff": (lambda np, x: np.diff(x, axis=1), A34),
     "diff, twice": (lambda np, x: np.diff(x, n=2, axis=0), A43),
     "trapezoid": (lambda np, x: np.trapezoid(np.sin(x), BETWEEN, axis=-1), A34),
+    "median": (lambda np, x: np.median(x, axis=1), A43),
+    "percentile": (lambda np, x: np.percentile(x, 30.0, axis=1), A34),
+    "cov": (lambda np, x: np.cov(x), A34),
+    "corrcoef": (lambda np, x: np.corrcoef(x), A34),
+    "gradient": (lambda np, x: np.gradient(np.sin(x), axis=1), A34),
+    "interp": (lambda np, x: np.interp(np.sin(x), numpy.linspace(-2.0, 2.0, 7), numpy.arange(7.0) ** 2), A34),
+    "nanmean": (lambda np, x: np.nanmean(np.where(MASK, x, numpy.nan), axis=1), A34),
     "norm": (lambda np, x: np.linalg.norm(x, axis=1) * np.linalg.norm(x), A34),
     "logsumexp": (lambda np, x: np.log(np.sum(np.exp(x), axis=-1)), A34),
     # ---------------------------------------------------------------------------------------------------------- shapes
@@ -172,6 +179,8 @@ FUNCTIONS = {
     "tensordot, two axes": (lambda np, x: np.tensordot(T234, x, axes=[[1, 2], [0, 1]]), A34),
     "kron": (lambda np, x: np.kron(x, x), A33[:2, :2].copy()),
     "cross": (lambda np, x: np.cross(x, A43), A43),
+    "convolve": (lambda np, x: np.convolve(x, x[:3], mode="same"), normal(6)),
+    "polyval": (lambda np, x: np.polyval(x, 1.5) * np.polyval(x, x), V3),
     "einsum product": (lambda np, x: np.einsum("ij,jk->ik", x, A43), A34),
     "einsum batch": (lambda np, x: np.einsum("bij,bjk->ik", x, T243), T234),
     "einsum trace": (lambda np, x: np.einsum("ii", x) * np.einsum("ii->i", x), A33),
@@ -188,6 +197,10 @@ FUNCTIONS = {
     "eigvalsh": (lambda np, x: np.linalg.eigvalsh(_symmetric(np, x)), A33),
     "eigh": (lambda np, x: np.linalg.eigh(_symmetric(np, x))[1] ** 2, A33),  # squares: the signs are arbitrary
     "matrix_power": (lambda np, x: np.linalg.matrix_power(x, 3), A33),
+    "svd, values": (lambda np, x: np.linalg.svd(x, compute_uv=False), A34),
+    "svd, vectors": (lambda np, x: np.abs(np.linalg.svd(x, full_matrices=False)[2]), A34),
+    "pinv": (lambda np, x: np.linalg.pinv(x), A34),
+    "qr": (lambda np, x: np.abs(np.linalg.qr(x)[1]), A43),
     "inv, batch": (lambda np, x: np.linalg.inv(_symmetric(np, x)), T234),
     # -------------------------------------------------------------------------------------------------- deep learning
     "softmax": (_softmax, A34),

@@ -121,7 +121,7 @@ def _product(pool, rng):
 def _python(pool, rng):
     """What people write without NumPy: loops, lists of numbers, in-place operators, built-in functions."""
     a = _pick(pool, rng)
-    kind = rng.integers(6)
+    kind = rng.integers(5)
     if kind == 0:
         y = np.sin(a)
         y *= 0.5
@@ -131,11 +131,14 @@ def _python(pool, rng):
         return sum([np.cos(part) for part in a], 0.1 * np.sum(a)) if np.ndim(a) else a * 2
     if kind == 2 and 0 < np.size(a) < 20:
         return np.array([v * np.sin(v) for v in np.ravel(a)])
-    if kind == 3:
-        return np.where(np.sum(a) > 0, np.tanh(a), -np.arctan(a))
-    if kind == 4 and np.ndim(a):
+    if kind == 3 and np.ndim(a):
         return np.array([row * 0.5 for row in a]) if np.size(a) else a
     return a[..., None] * np.array([1.0, 2.0]) if np.ndim(a) < 4 and np.size(a) < 60 else -a
+
+
+def _branch(pool, rng):
+    a = _pick(pool, rng)
+    return [np.tanh(a), np.sin(a)][int(rng.integers(2))] if np.sum(a) > 0 else -np.arctan(a)
 
 
 def _more(pool, rng):
@@ -166,7 +169,8 @@ def _more(pool, rng):
     return np.where(rng.random(np.shape(a)) < 0.5, a, np.sin(a))
 
 
-STEPS = [_unary, _unary, _binary, _binary, _reduce, _shape, _index, _product, _python, _more]
+STRAIGHT_STEPS = [_unary, _unary, _binary, _binary, _reduce, _shape, _index, _product, _python, _more]
+STEPS = [*STRAIGHT_STEPS, _branch]
 
 
 # For complex steps: no step may look at an absolute value, a sign or an order.
@@ -208,6 +212,7 @@ def program(seed, length, steps=STEPS):
 
 
 PROGRAMS = st.builds(program, st.integers(0, 10**6), st.integers(1, 7))
+STRAIGHT = st.builds(program, st.integers(0, 10**6), st.integers(1, 7), st.just(STRAIGHT_STEPS))  # without branches
 ANALYTIC = st.builds(program, st.integers(0, 10**6), st.integers(1, 7), st.just(ANALYTIC_STEPS))
 
 

@@ -64,3 +64,18 @@ def test_second_derivatives(name):
         np.testing.assert_allclose(again, second, rtol=1e-8, atol=1e-9 * max(1, np.max(np.abs(second))))
     flat = second.reshape(x.size, x.size)
     np.testing.assert_allclose(flat, flat.T, rtol=1e-8, atol=1e-9 * max(1, np.max(np.abs(second))))
+
+
+@pytest.mark.parametrize("triangle", ["L", "U"])
+def test_eigenvectors_have_the_signs_that_numpy_gives_them(triangle):
+    """Whichever triangle is read: the derivative belongs to the vectors that the caller sees."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        x, v = rng.normal(size=(2, 6, 6))
+
+        def f(x):
+            return np.linalg.eigh(x, triangle)[1]
+
+        y, dy = ad.jvp(f, (x,), (v,))
+        np.testing.assert_array_equal(y, f(x))
+        np.testing.assert_allclose(dy, (f(x + 1e-6 * v) - f(x - 1e-6 * v)) / 2e-6, rtol=1e-5, atol=1e-5)

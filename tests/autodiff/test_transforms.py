@@ -16,7 +16,7 @@ from programs import ANALYTIC, PROGRAMS, points
 import mathdl as md
 from mathdl import autodiff as ad
 from mathdl import numeric
-from mathdl.errors import InvalidInput
+from mathdl.errors import InvalidInput, NotDifferentiable
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=300, database=None)
 FEWER = settings(PROPERTY, max_examples=100)
@@ -42,7 +42,17 @@ WAYS = {
     "auto": lambda f, x: ad.jacobian(f)(x),
     "jvp": lambda f, x: np.moveaxis(ad.jvp(f, (x,), (_units(x, float),))[1], 0, -1),
     "vjp": lambda f, x: _pulled(*ad.vjp(f, x), x),
+    "compiled": lambda f, x: _compiled(ad.jacobian(f), x),
 }
+
+
+def _compiled(derivative, x):
+    try:
+        return ad.compile(derivative, x)(x)
+    except NotDifferentiable as error:
+        if error.function == "if":  # the program branches
+            return derivative(x)
+        raise
 
 
 def _units(x, dtype):

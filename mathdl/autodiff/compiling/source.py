@@ -262,8 +262,9 @@ def _write_scattered(writer: Writer, value: Value, target: str, operand: Value |
 
 def _write_put(writer: Writer, value: Value, target: str, operand: Value | None) -> list[str]:
     y, key, g = value.args
-    there = writer.plain(y).text
-    first = [] if operand is not None and there == target else [f"{target} = {there}{'' if operand else '.copy()'}"]
+    text = writer.plain(y)
+    there = text.text if operand or (is_fresh(y) and not text.text.isidentifier()) else f"{text.at(ATOM)}.copy()"
+    first = [] if operand is not None and there == target else [f"{target} = {there}"]
     return [*first, f"{target}[{writer.subscript(key)}] += {writer.plain(g).text}"]
 
 

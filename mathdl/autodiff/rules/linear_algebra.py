@@ -147,7 +147,7 @@ def cholesky(a: Any, upper: bool = False) -> Any:
 def _eigenvalue_step(a: Any, UPLO: str) -> Any:
     # Which triangle is read decides on the signs of the vectors.
     w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
-    w = w if isinstance(w, Traced) else run(distinct, w)
+    w = _checked(w)
 
     def push(t: Any, lead: int) -> Any:
         return np.sum(v * (t @ v), axis=-2)
@@ -160,7 +160,7 @@ def _eigenvalue_step(a: Any, UPLO: str) -> Any:
 
 def _eigenvector_step(a: Any, UPLO: str) -> Any:
     w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
-    w = w if isinstance(w, Traced) else run(distinct, w)
+    w = _checked(w)
     gaps = w[..., None, :] - w[..., :, None]
     same = np.eye(v.shape[-1], dtype=bool)
     inverse = np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
@@ -172,6 +172,10 @@ def _eigenvector_step(a: Any, UPLO: str) -> Any:
         return v @ (inverse * (turned(v) @ g)) @ turned(v)
 
     return v, [(push, pull, FRESH)]
+
+
+def _checked(w: Any) -> Any:
+    return w if isinstance(w, Traced) else run(distinct, w)
 
 
 def distinct(w: Any) -> Any:
