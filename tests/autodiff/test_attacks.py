@@ -161,3 +161,19 @@ def test_right_or_refused(name, mode):
         return
     assert truth is not None
     np.testing.assert_allclose(found.reshape(truth.shape), truth, rtol=1e-5, atol=1e-6)
+
+
+def test_isinstance_answers_as_for_plain_arrays():
+    """A function that looks at the type of its argument goes the same way as without a trace."""
+
+    def of_array(x):
+        return np.sum(x**2) if isinstance(x, np.ndarray) else np.sum(x)
+
+    def of_number(x):
+        return x[0] ** 2 if isinstance(x[0], float) and not isinstance(x[0], np.ndarray) else x[0]
+
+    x = np.array([1.5, 2.0])
+    for derivative in (ad.grad, lambda f: ad.jacobian(f, "forward"), lambda f: lambda x: ad.compile(ad.grad(f), x)(x)):
+        np.testing.assert_array_equal(derivative(of_array)(x), 2 * x)
+        np.testing.assert_array_equal(derivative(of_number)(x), [3.0, 0.0])
+    np.testing.assert_array_equal(ad.hessian(of_array)(x), 2 * np.eye(2))
