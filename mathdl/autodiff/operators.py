@@ -27,9 +27,9 @@ def _operators() -> None:
         "mod": np.remainder, "floordiv": np.floor_divide, "matmul": np.matmul,
     }  # fmt: skip
     for name, function in names.items():
-        step = _step(function, getattr(operator, name))
-        setattr(Traced, f"__{name}__", _operator(step))
-        setattr(Traced, f"__r{name}__", _reflected(step))
+        step, reflected = _steps(function, getattr(operator, name))
+        setattr(Traced, f"__{name}__", step)
+        setattr(Traced, f"__r{name}__", reflected)
         setattr(TracedArray, f"__i{name}__", _in_place(step, name))
     compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}  # fmt: skip
@@ -61,20 +61,13 @@ def _truth(self: Traced) -> bool:
     return bool(concrete(self))
 
 
-def _step(function: Any, compute: Any) -> Callable[[Any, Any], Any]:
+def _steps(function: Any, compute: Any) -> tuple[Any, Any]:
+    """The methods for ``x + y`` and ``y + x``, with no call between them and the step: they run in every step."""
     if function is np.matmul:
-        return lambda a, b: RULES[np.matmul].apply(a, b)
+        return lambda a, b: RULES[np.matmul].apply(a, b), lambda b, a: RULES[np.matmul].apply(a, b)
     if function in CONSTANT:
-        return lambda a, b: function(concrete(a), concrete(b))
-    return lambda a, b: binary(function, compute, a, b)
-
-
-def _operator(step: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: step(self, other)
-
-
-def _reflected(step: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: step(other, self)
+        return lambda a, b: function(concrete(a), concrete(b)), lambda b, a: function(concrete(a), concrete(b))
+    return lambda a, b: binary(function, compute, a, b), lambda b, a: binary(function, compute, a, b)
 
 
 def _in_place(step: Callable[[Any, Any], Any], name: str) -> Any:

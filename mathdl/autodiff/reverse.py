@@ -7,7 +7,7 @@ Explained in the chapter *Automatic differentiation*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,9 +15,26 @@ from mathdl.autodiff.broadcasting import Identity, unbroadcast
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import Recorded, companion, put, run
 from mathdl.autodiff.rules.steps import embed
-from mathdl.autodiff.trace import COPIED, KNOWS_IDENTITY, LINEAR, PART, SAME, SCALED, VIEW, Link, Trace, Traced
+from mathdl.autodiff.trace import (
+    COPIED,
+    KNOWS_IDENTITY,
+    LINEAR,
+    PART,
+    SAME,
+    SCALED,
+    VIEW,
+    Link,
+    Trace,
+    Traced,
+    TracedArray,
+    TracedNumber,
+)
 
 __all__ = ["Tape", "pull_back"]
+
+_ARRAY: Final = np.ndarray
+_NUMBER: Final = np.float64
+_FLOAT: Final = np.dtype(float)
 
 
 class Tape(Trace):
@@ -33,10 +50,18 @@ class Tape(Trace):
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         steps = self.steps
+        mark = len(steps)
         steps.append(links)
-        if value.__class__ is not np.ndarray and isinstance(value, Followed):
-            self.values[len(steps) - 1] = value
-        return self.wrap(value, len(steps) - 1)
+        kind = value.__class__
+        if kind is _ARRAY:  # the frequent cases of `wrap`
+            if value.dtype is _FLOAT and value.ndim and not self.ended:
+                return TracedArray(value, self, mark)
+        elif kind is _NUMBER:
+            if not self.ended:
+                return TracedNumber(value, self, mark)
+        elif isinstance(value, Followed):
+            self.values[mark] = value
+        return self.wrap(value, mark)
 
     def keep_input(self, value: Any) -> Any:
         return value.copy()[()] if self.outlives and value.__class__ is np.ndarray else super().keep_input(value)
@@ -123,7 +148,7 @@ class _Sweep:
 
     def step(self, links: Sequence[Link], g: Any, mine: bool) -> None:
         """Pull one cotangent back through one step. ``mine``: it may be overwritten for the last link."""
-        lead, last = self.lead, len(links) - 1
+        lead, last, cotangents, owned = self.lead, len(links) - 1, self.cotangents, self.owned
         for k, (mark, kind, first, second, shape) in enumerate(links):
             if g.__class__ is Identity and not (
                 (kind == SAME and shape is None) or (kind == LINEAR and shape == KNOWS_IDENTITY)
@@ -136,13 +161,12 @@ class _Sweep:
                     h = g
                 else:
                     h = g * factor
-                fresh = h.__class__ is np.ndarray
+                fresh = h.__class__ is _ARRAY
             elif kind == LINEAR:
                 h = second(g, lead)
-                fresh = shape != VIEW and g.__class__ is np.ndarray and h.__class__ is np.ndarray
+                fresh = shape != VIEW and g.__class__ is _ARRAY and h.__class__ is _ARRAY
                 mine = mine and fresh
-                self.add(mark, h, fresh)
-                continue
+                shape = None
             elif kind == PART:
                 self.put(mark, g, first, shape)
                 continue
@@ -153,18 +177,21 @@ class _Sweep:
                 fresh = h.__class__ is np.ndarray
             if shape is not None:
                 h = unbroadcast(h, shape[0], lead)
-                fresh = fresh and h.__class__ is np.ndarray and h.base is None  # a number is no array of ours
-            self.add(mark, h, fresh)
+                fresh = fresh and h.__class__ is _ARRAY and h.base is None  # a number is no array of ours
+            if cotangents[mark] is None:
+                cotangents[mark], owned[mark] = h, fresh
+            else:
+                self.add(mark, h, fresh)
 
     def put(self, mark: int, g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> None:
         """The transpose of basic indexing; many parts of one array are collected in one array."""
         whole = self.cotangents[mark]
-        if isinstance(whole, Recorded):
-            if not isinstance(g, Traced):
-                self.cotangents[mark] = run(put, whole, (slice(None), *key) if self.lead else key, g)
+        if self.owned[mark]:
+            if whole is not None and not isinstance(g, Followed):
+                whole[(slice(None), *key) if self.lead else key] += g
                 return
-        elif whole is not None and self.owned[mark] and not isinstance(g, Followed):
-            whole[(slice(None), *key) if self.lead else key] += g
+        elif isinstance(whole, Recorded) and not isinstance(g, Traced):
+            self.cotangents[mark] = run(put, whole, (slice(None), *key) if self.lead else key, g)
             return
         h = embed(g, key, shape, self.lead)
         self.add(mark, h, h.__class__ is np.ndarray)

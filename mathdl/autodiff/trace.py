@@ -88,7 +88,7 @@ class Trace:
         """An input, safe from being written into while the trace is open: large ones are locked, others copied."""
         if value.__class__ is np.ndarray:
             if value.nbytes <= COPIED:
-                return value.copy()[()]
+                return value.copy() if value.ndim else value[()]
             self.protect(value)
         return value
 
@@ -475,23 +475,26 @@ def apply(define: Callable[..., Any], operands: Sequence[Any], *static: Any) -> 
     ``push(tangent, lead)`` is the step's linear map for that operand, ``pull(cotangent, lead)`` its transpose; both are
     written in NumPy, so that they can be differentiated in turn.
     """
+    if len(operands) == 1 and isinstance(operands[0], Traced):  # the frequent case
+        x = operands[0]
+        value, (how,) = define(x.value, *static)
+        return x.origin.record(value, ((x.mark, LINEAR, *how),))
     trace = _top(operands)
     if trace is None:
         return define(*operands, *static)[0]
-    marks: list[Any] = []
-    values: list[Any] = []
+    values = []
     for x in operands:
         if isinstance(x, Traced) and x.origin is trace:
-            marks.append(x)
             values.append(x.value)
         else:
-            marks.append(None)
             values.append(trace.keep(x))
     value, maps = define(*values, *static)
-    return trace.record(
-        value,
-        [(x.mark, LINEAR, *how) for x, how in zip(marks, maps, strict=True) if x is not None],
-    )
+    links = [
+        (x.mark, LINEAR, *how)
+        for x, how in zip(operands, maps, strict=True)
+        if isinstance(x, Traced) and x.origin is trace
+    ]
+    return trace.record(value, links)
 
 
 def lift(x: Any) -> Any:

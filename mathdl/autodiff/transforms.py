@@ -31,16 +31,14 @@ Function = Callable[..., Any]
 def _traced(trace: Trace, tree: Any, values: list[Any], marks: Any) -> Any:
     """The tree with traced leaves, which share memory with what the caller holds; their values are kept safe."""
     values[:] = map(trace.keep_input, values)
-    if isinstance(trace, Tape):
-        trace.values = {k: value for k, value in enumerate(values) if isinstance(value, Followed)}
-
-    def one() -> Any:
-        for value, mark in zip(values, marks, strict=True):
-            leaf = trace.wrap(value, mark)
-            leaf.shared = True
-            yield leaf
-
-    return build(tree, one())
+    traced = []
+    for value, mark in zip(values, marks, strict=True):
+        leaf = trace.wrap(value, mark)
+        leaf.shared = True
+        traced.append(leaf)
+        if isinstance(value, Followed) and isinstance(trace, Tape):
+            trace.values[mark] = value
+    return build(tree, iter(traced))
 
 
 def _array_of(y: Any, name: str) -> Any:
@@ -175,7 +173,7 @@ def _common_lead(directions: Sequence[Any], values: Sequence[Any]) -> int:
 
 
 def _float_type(y: Any) -> Any:
-    kind = np.result_type(y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype)
+    kind = y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype
     return kind if kind.kind == "f" else np.dtype(float)
 
 
@@ -296,7 +294,7 @@ def value_and_grad(f: Function, argnum: int = 0) -> Function:
         if np.shape(value):
             wanted = "a single number: take np.sum or np.mean of it, or use jacobian"
             raise InvalidInput(f"{name}(x)", f"an array with shape {np.shape(value)}", wanted)
-        seeds = [] if mark is None else [(mark, np.ones((), _float_type(value))[()])]
+        seeds = [] if mark is None else [(mark, _float_type(value).type(1.0))]
         pulled = pull_back(tape, len(values), seeds, 0, free=True)
         return value, build(tree, iter([_finished(c, x) for c, x in zip(pulled, values, strict=True)]))
 

@@ -57,7 +57,9 @@ def build(tree: Any, new: Iterator[Any]) -> Any:
     if isinstance(tree, dict):
         return type(tree)((key, build(part, new)) for key, part in tree.items())
     if isinstance(tree, (list, tuple)):
-        parts = [build(part, new) for part in tree]
+        parts = [build(part, new) if isinstance(part, (dict, list, tuple)) else next(new) for part in tree]
+        if type(tree) is list:
+            return parts
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return next(new)
 

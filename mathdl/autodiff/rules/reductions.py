@@ -57,7 +57,7 @@ def count(shape: tuple[int, ...], axis: Any) -> int:
 @rule(np.mean)
 def mean(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
-    return np.sum(a, axis=axis, keepdims=keepdims is True) / count(a.shape, axis)
+    return sum_(a, axis, keepdims) / (a.size if axis is None else count(a.shape, axis))
 
 
 @rule(np.average)

@@ -49,7 +49,9 @@ def as_view(result: Any, x: Any) -> Any:
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Axes as a tuple of numbers that count from the front; None means all."""
-    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     result = []
     for k in axes:
         k = int(k)
@@ -178,7 +180,8 @@ def embed(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
     """Zeros of this shape with ``g`` at ``key``, behind ``lead`` axes: the transpose of basic indexing."""
     if isinstance(g, Traced):
         return apply(_embed_step, (g,), key, shape, lead)
-    return run(embedded, g, (slice(None),) * lead + key, g.shape[:lead] + shape)
+    key, shape = (slice(None),) * lead + key, g.shape[:lead] + shape
+    return run(embedded, g, key, shape) if isinstance(g, Followed) else embedded(g, key, shape)
 
 
 def join_step(*arrays_and_axis: Any) -> Any:
