@@ -6,6 +6,13 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+import numpy as np
+
+from mathdl.autodiff.naming import INSIDE
+
 __all__ = ["Followed"]
 
 
@@ -14,3 +21,10 @@ class Followed:
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]  # as arrays, which are compared entry by entry
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What ``isinstance`` is told outside of mathdl and NumPy: the program must not take another way than usual."""
+        if sys._getframe(1).f_code.co_filename.startswith(INSIDE):
+            return type(self)
+        return np.ndarray if self.ndim else np.float64  # type: ignore[attr-defined]

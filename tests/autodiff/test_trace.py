@@ -638,7 +638,7 @@ def test_attributes_of_a_traced_array():
         assert np.shape(x) == (3,)
         assert np.ndim(x) == 1
         assert np.size(x) == 3
-        assert not isinstance(x, np.ndarray)
+        assert not issubclass(type(x), np.ndarray)
         assert not hasattr(x, "__array__")
         assert not hasattr(x[0], "__len__")
         assert isinstance(x[0], numbers.Number)
