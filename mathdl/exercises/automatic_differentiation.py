@@ -75,10 +75,9 @@ _DUAL_DIVIDE = Exercise(
 
 
 def _softplus_slope(y: Array) -> Array:
-    """1 - e^(-y), by its series where y is small, so that no digit is lost."""
-    near = np.abs(y) < 1e-3
-    series = y * (1 - y / 2 * (1 - y / 3 * (1 - y / 4)))
-    return np.where(near, series, 1 - np.exp(-np.where(near, 1.0, y)))
+    """The logistic function of x, with e^x = e^y - 1; beyond y = 700 it is 1 to the last digit."""
+    e_x = np.expm1(np.minimum(y, 700.0))
+    return np.asarray(e_x / (1 + e_x))
 
 
 _SOFTPLUS_ROW = Exercise(
