@@ -33,7 +33,7 @@ _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _SCIPY: Final = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
 _LIBRARIES: Final = (_NUMPY, _SCIPY, "<__array_function__")
-INSIDE: Final = (_HERE, *_LIBRARIES)
+INSIDE: Final = (_HERE, *_LIBRARIES, "<compiled ")
 
 
 # The instructions by which Python itself asks for the truth of a value, or for the order of two.
