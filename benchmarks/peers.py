@@ -34,17 +34,17 @@ def is_installed(peer: Peer) -> bool:
 def _mathdl(case: Case, derivative: str) -> Ways:
     import mathdl as md
 
-    f = getattr(md, derivative)(case.program(np))
+    f, hand, args = getattr(md, derivative)(case.program(np)), case.hand, case.args
 
     def compiled() -> Callable[[], Any]:
-        c = md.compile(f, *case.args)
-        return lambda: c(*case.args)
+        c = md.compile(f, *args)
+        return lambda: c(*args)
 
     return {
         "floor": lambda: case.floor,
-        "by hand": lambda: lambda: case.hand(*case.args),
-        "mathdl, compiled": compiled if hasattr(md, "compile") else None,
-        "mathdl, traced": lambda: lambda: f(*case.args),
+        "by hand": lambda: lambda: hand(*args),
+        "mathdl, compiled": compiled,
+        "mathdl, traced": lambda: lambda: f(*args),
     }
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "embedded",
     "indexed",
     "item",
+    "prefers_forward",
     "put",
     "recorded",
     "run",
@@ -50,6 +51,8 @@ class Step:
 
 class Recording:
     """The steps of one program, from the inputs to the results."""
+
+    prefers_forward = False  # which mode a square Jacobian is cheaper in, where nothing else decides
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -156,6 +159,12 @@ def bottom(x: Any) -> Any:
     while isinstance(x, Followed) and not isinstance(x, Recorded):
         x = x.value  # type: ignore[attr-defined]
     return x
+
+
+def prefers_forward(x: Any) -> bool:
+    """Whether ``x`` is recorded in such a way that forward mode makes the shorter program."""
+    x = bottom(x)
+    return isinstance(x, Recorded) and x.recording.prefers_forward
 
 
 def _step_of(x: Any) -> Step | None:

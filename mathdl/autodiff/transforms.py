@@ -16,7 +16,7 @@ from mathdl.arrays import describe
 from mathdl.autodiff.broadcasting import Identity
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.forward import Tangents, push_forward
-from mathdl.autodiff.recording import call_it
+from mathdl.autodiff.recording import call_it, prefers_forward
 from mathdl.autodiff.reverse import Tape, pull_back
 from mathdl.autodiff.trace import Trace, Traced, follow, lift
 from mathdl.autodiff.trees import as_leaf, build, inputs, leaves
@@ -395,7 +395,7 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
             return np.zeros(shape + x.shape, x.dtype)
         if mode == "forward":
             return _columns(mark, shape, x)
-        if mode == "auto" and x.size < size:
+        if mode == "auto" and (x.size < size or (x.size == size and prefers_forward(x))):
             return _columns(push_forward(tape, [Identity(x.shape, x.dtype)], mark, 1), shape, x)
         (rows,) = pull_back(tape, 1, [(mark, Identity(shape, value.dtype))], 1, free=True)
         return np.zeros(shape + x.shape, x.dtype) if rows is None else _finished(np.reshape(rows, shape + x.shape), x)

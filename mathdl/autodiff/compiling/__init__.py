@@ -6,18 +6,18 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mathdl.arrays import describe
 from mathdl.autodiff.compiling.captured import AssignsOutside, variables_of
-from mathdl.autodiff.compiling.following import follow, leaves_of, parameter_names
+from mathdl.autodiff.compiling.following import Made, follow, leaves_of, parameter_names
 from mathdl.autodiff.compiling.running import Compiled, assemble
 from mathdl.autodiff.followed import Followed
-from mathdl.autodiff.naming import refuse
-from mathdl.errors import InvalidInput, NotDifferentiable
+from mathdl.autodiff.naming import innermost, refuse
+from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
 
 __all__ = ["Compiled", "compile"]
 
@@ -67,7 +67,7 @@ def compile(function: Callable[..., Any], *args: Any) -> Compiled:
     <BLANKLINE>
     def jacobian(x):
         x0, x1 = x.tolist()
-        return np.array([[2 * x0 * x1, x0**2], [5.0, cos(x1)]])
+        return np.array([[2.0 * x0 * x1, x0 * x0], [5.0, cos(x1)]])
     """
     if not callable(function):
         raise InvalidInput("function", describe(function), "a function")
@@ -81,13 +81,27 @@ def compile(function: Callable[..., Any], *args: Any) -> Compiled:
     except AssignsOutside:
         raise
     except Exception:
-        if not arrays:
-            raise
         arrays = []  # something asks captured arrays for their values: then these must stay what they are
-        made = follow(function, args, parameters, arrays)
+        made = _follow_or_refuse(function, args, parameters)
     compiled = assemble(made, [v for v in variables if v not in arrays])
     _compare(compiled(*args), function(*args), made.name)
     return compiled
+
+
+def _follow_or_refuse(function: Callable[..., Any], args: Sequence[Any], parameters: list[str]) -> Made:
+    """Follow a function; what it can do with plain arrays only becomes a `NotDifferentiable`."""
+    try:
+        return follow(function, args, parameters, [])
+    except MathdlError:
+        raise
+    except Exception as error:
+        function(*args)  # its own error, if it has one
+        place, library = innermost(error)
+        raise NotDifferentiable(
+            library or "mathdl.compile",
+            f"it does what a recorded array cannot do (at {place}): {type(error).__name__}: {error}",
+            "np.stack([...]) in place of lists of numbers, NumPy functions, or the same without mathdl.compile",
+        ) from error
 
 
 def _compare(found: Any, wanted: Any, name: str) -> None:

@@ -59,10 +59,10 @@ class _Guards:
     def leaf(self, name: str, argument: str, example: Any) -> None:
         """An array must have the example's type and shape."""
         if isinstance(example, np.ndarray):
-            wrong = (
-                f"{name}.__class__ is not _ndarray or {name}.dtype is not {self.know(example.dtype)} "
-                f"or {name}.shape != {example.shape}"
-            )
+            shape = f"{name}.shape != {example.shape}"
+            if example.ndim == 1:  # the same, and faster
+                shape = f"{name}.ndim != 1 or len({name}) != {len(example)}"
+            wrong = f"{name}.__class__ is not _ndarray or {name}.dtype is not {self.know(example.dtype)} or {shape}"
         else:
             wrong = f"{name}.__class__ is not {self.know(type(example))}"
         self.lines.append(f"if {wrong}: {name} = {self.know(_fitting(argument, example))}({name})")

@@ -57,7 +57,12 @@ class _Algebra:
         self.known: dict[Any, Expression] = {}
 
     def make(self, template: str, level: int, a: Expression, b: Expression | None = None) -> Expression:
-        key = (template, a.number) if b is None else (template, a.number, b.number)
+        if b is None:
+            key: Any = (template, a.number)
+        elif template in _COMMUTING and a.number > b.number:
+            key = (template, b.number, a.number)
+        else:
+            key = (template, a.number, b.number)
         found = self.known.get(key)
         if found is None:
             found = self._new(key, template, level, (a,) if b is None else (a, b), None)
@@ -100,8 +105,6 @@ class _Algebra:
             return a  # type: ignore[no-any-return]
         if b.template == "-{}":
             return self.make("{} - {}", _PLUS, a, b.operands[0])
-        if b.template == "{} * {}" and b.operands[0].value is not None and b.operands[0].value < 0:
-            return self.make("{} - {}", _PLUS, a, self.multiply(-b.operands[0].value, b.operands[1]))
         if a.template == "-{}":
             return self.make("{} - {}", _PLUS, b, a.operands[0])
         return self.make("{} + {}", _PLUS, a, b)
@@ -174,9 +177,13 @@ class _Algebra:
         a, b = self.lift(a), self.lift(b)
         if b.value is not None and b.value.is_integer() and 0 < abs(b.value) < 1000 and a.value is None:
             n = int(b.value)
+            if n == 2:
+                return self.multiply(a, a)  # three times as fast as a power
             return a if n == 1 else self.make(f"{{}}**{n}", _POWER, a)
         return self.make("pow({}, {})", _ATOM, a, b)
 
+
+_COMMUTING: Final = frozenset({"{} + {}", "{} * {}"})
 
 # NumPy function -> the name that Python's math module has for it; where that raises an error, NumPy is asked instead
 _MATH: Final = {
@@ -199,6 +206,8 @@ _STRUCTURAL: Final = {
 
 class Unrolling(Recording):
     """A recording in which every entry of every array is an expression of its own."""
+
+    prefers_forward = True  # zeros of the first tangents vanish at once
 
     def __init__(self) -> None:
         super().__init__()
@@ -414,6 +423,7 @@ class _Writer:
 
     def __init__(self, algebra: _Algebra) -> None:
         self.lift = algebra.lift
+        self.width = 70 if len(algebra.known) < 400 else 500  # characters; what is long is not read line by line
         self.lines: list[str] = []
         self.functions: set[str] = set()
         self.texts: dict[int, tuple[str, int]] = {}
@@ -449,9 +459,7 @@ class _Writer:
             value = e.value
             if not math.isfinite(value):
                 return f"np.{'nan' if value != value else 'inf'}" if value >= 0 or value != value else "-np.inf", _MINUS
-            text = repr(value)
-            text = text[:-2] if text.endswith(".0") and 0 < abs(value) < 1e6 else text
-            return text, _ATOM if value >= 0 else _MINUS
+            return repr(value), _ATOM if value >= 0 else _MINUS
         if not e.operands:
             return e.template, _ATOM
         if e.level == _ATOM:
@@ -462,9 +470,13 @@ class _Writer:
             for k, part in enumerate(_in_order(e)):
                 inner, level = self.texts[part.number]
                 needed = e.level + (k == 1 and e.template not in ("{} + {}", "{} * {}")) + (e.level == _POWER)
-                parts.append(inner if level >= needed and not (k == 1 and inner[0] == "-") else f"({inner})")
-            text = e.template.format(*parts)
-        if e.uses > 1 or len(text) > 70:
+                parts.append(inner if level >= needed else f"({inner})")
+            if parts[-1][0] == "-" and len(parts) == 2:
+                plus = e.template == "{} + {}"  # a + (-b) is a - b
+                text = f"{parts[0]} - {parts[1][1:]}" if plus else e.template.format(parts[0], f"({parts[1]})")
+            else:
+                text = e.template.format(*parts)
+        if e.uses > 1 or len(text) > self.width:
             self.temporaries += 1
             name = f"t{self.temporaries}"
             self.lines.append(f"{name} = {text}")
@@ -480,6 +492,8 @@ class _Writer:
         texts = np.frompyfunc(lambda e: self._entry(self.lift(e)), 1, 1)(end)
         if not end.size:
             return f"np.zeros({end.shape})"
+        if end.size > 16:  # faster, and no longer a picture of the matrix anyway
+            return f"np.array([{', '.join(texts.ravel().tolist())}]).reshape{end.shape}"
         return f"np.array({_bracketed(texts.tolist())})"
 
     def _entry(self, e: Expression) -> str:
