@@ -74,7 +74,7 @@ class Trace:
         self.level = next(_levels)
         self.ended = False
         self.locked: list[np.ndarray[Any, Any]] = []
-        self.prints: list[tuple[np.ndarray[Any, Any], bytes]] = []
+        self.prints: list[tuple[np.ndarray[Any, Any], bytes]] = []  # some entries of what is locked, and what they were
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         """The result of a step, with its links to the traced arguments."""
@@ -95,7 +95,7 @@ class Trace:
     def protect(self, array: np.ndarray[Any, Any]) -> None:
         """Lock a large array, and note some of its entries: views made earlier can still be written through."""
         lock(array, self.locked)
-        self.prints.append((array, fingerprint(array)))
+        self.prints += [(some, some.tobytes()) for some in samples(array)]
 
     def end(self) -> None:
         """From here on the trace takes no more steps, and constants may be written into again."""
@@ -123,9 +123,13 @@ def _not_real(value: Any, kind: str) -> NotDifferentiable:
     return refuse(f"an array of {value.dtype}", "it does not hold real floating-point numbers", "write x.astype(float)")
 
 
-def fingerprint(array: np.ndarray[Any, Any]) -> bytes:
-    """The first entry, the last, and some sixty between them: enough to notice most writes, and almost free."""
-    return bytes(array.flat[:: _stride(array.size)].tobytes() + array.flat[-1].tobytes())
+def samples(array: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """Views of the first entry, the last, and some sixty between: enough to notice most writes, and almost free."""
+    array = array.T if array.flags.f_contiguous else array
+    if not array.flags.c_contiguous:
+        return [array[tuple(slice(None, None, max(n - 1, 1)) for n in array.shape)]]  # its corners
+    flat, step = array.reshape(-1), _stride(array.size)
+    return [flat[:1], flat[(array.size - 1) % step :: step]]
 
 
 @functools.lru_cache
@@ -163,7 +167,7 @@ def unlock(locked: list[np.ndarray[Any, Any]]) -> None:
         if entry is not None and not entry[1] and not _held(array.base):
             del _locks[id(array)]
             array.flags.writeable = True
-    for array, count in list(_locks.values()):
+    for array, count in list(_locks.values()) if _locks else ():
         if not count and not _held(array.base):
             del _locks[id(array)]
             array.flags.writeable = True
@@ -191,8 +195,8 @@ def follow(trace: Trace, f: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         result = f(*args, **kwargs)
         if refused:  # and the function has caught the error, and gone on without what was refused
             raise refused[0]
-        for array, print_ in trace.prints:
-            if fingerprint(array) != print_:
+        for some, before in trace.prints:
+            if some.tobytes() != before:
                 raise NotDifferentiable(
                     getattr(f, "__name__", "f"),
                     "it writes into an array whose earlier values the derivative needs, through a view of it",

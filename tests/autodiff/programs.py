@@ -122,7 +122,8 @@ def _python(pool, rng):
     """What people write without NumPy: loops, lists of numbers, in-place operators, built-in functions."""
     a = _pick(pool, rng)
     kind = rng.integers(5)
-    if kind == 0 and getattr(a, "dtype", None) != object:  # a list of traced numbers cannot be written into
+    a_list = isinstance(a, np.ndarray) and a.dtype.kind == "O"  # of traced numbers: it cannot be written into
+    if kind == 0 and not a_list:
         y = np.sin(a)
         y *= 0.5
         y += np.tanh(np.sum(a))
