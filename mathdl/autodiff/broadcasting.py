@@ -37,7 +37,7 @@ def expand(t: Any, ndim: int, lead: int) -> Any:
 def unbroadcast(g: Any, shape: tuple[int, ...], lead: int) -> Any:
     """Sum a cotangent over the axes along which an array of this shape was broadcast: the transpose of broadcasting."""
     new = g.ndim - lead - len(shape)
-    if new and g.shape[lead + new :] == shape and g.__class__ is np.ndarray:  # such as a bias: the quick way
+    if new and g.shape[lead + new :] == shape and type(g) is np.ndarray:  # such as a bias: the quick way
         return np.add.reduce(g, axis=lead if new == 1 else tuple(range(lead, lead + new)))
     axes = tuple(range(lead, lead + new)) + tuple(
         lead + new + k for k, n in enumerate(shape) if n == 1 and g.shape[lead + new + k] != 1

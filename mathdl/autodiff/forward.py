@@ -14,7 +14,7 @@ import numpy as np
 from mathdl.autodiff.broadcasting import Identity, expand
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import companion
-from mathdl.autodiff.trace import KNOWS_IDENTITY, LINEAR, NEGATED, PART, SAME, Link, Trace, Traced
+from mathdl.autodiff.trace import ENTRY, KNOWS_IDENTITY, LINEAR, NEGATED, PART, SAME, Link, Trace, Traced, place_entry
 
 if TYPE_CHECKING:
     from mathdl.autodiff.reverse import Tape
@@ -33,7 +33,7 @@ class Tangents(Trace):
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         tangent = push(links, self.lead)
-        if value.__class__ is not np.ndarray and isinstance(value, Followed):
+        if type(value) is not np.ndarray and isinstance(value, Followed):
             companion(tangent, value)
         return self.wrap(value, tangent)
 
@@ -44,7 +44,7 @@ def push(links: Sequence[Link], lead: int) -> Any:
     for t, kind, first, second, extra in links:
         if t is None:
             continue
-        if t.__class__ is Identity and not (
+        if type(t) is Identity and not (
             (kind == SAME and extra is None and len(links) == 1) or (kind == LINEAR and extra == KNOWS_IDENTITY)
         ):
             t = t.array()
@@ -52,6 +52,8 @@ def push(links: Sequence[Link], lead: int) -> Any:
             d = first(t, lead)
         elif kind == PART:
             d = t[(slice(None), *first) if lead else first]
+        elif kind == ENTRY:
+            d = place_entry(t, first, extra, lead)
         else:
             if extra is not None:
                 t = expand(t, len(extra[1]), lead)

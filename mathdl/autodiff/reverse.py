@@ -17,6 +17,7 @@ from mathdl.autodiff.recording import Recorded, companion, put, run
 from mathdl.autodiff.rules.steps import embed
 from mathdl.autodiff.trace import (
     COPIED,
+    ENTRY,
     KNOWS_IDENTITY,
     LINEAR,
     PART,
@@ -52,7 +53,7 @@ class Tape(Trace):
         steps = self.steps
         mark = len(steps)
         steps.append(links)
-        kind = value.__class__
+        kind = type(value)
         if kind is _ARRAY:  # the frequent cases of `wrap`
             if value.dtype is _FLOAT and value.ndim and not self.ended:
                 return TracedArray(value, self, mark)
@@ -64,10 +65,10 @@ class Tape(Trace):
         return self.wrap(value, mark)
 
     def keep_input(self, value: Any) -> Any:
-        return value.copy()[()] if self.outlives and value.__class__ is np.ndarray else super().keep_input(value)
+        return value.copy()[()] if self.outlives and type(value) is np.ndarray else super().keep_input(value)
 
     def keep(self, constant: Any) -> Any:
-        if constant.__class__ is np.ndarray:
+        if type(constant) is np.ndarray:
             if self.outlives or constant.nbytes <= COPIED:
                 return constant.copy()
             self.protect(constant)
@@ -138,19 +139,19 @@ class _Sweep:
             self.cotangents[mark] = h
             self.owned[mark] = fresh
             return
-        h = h.array() if h.__class__ is Identity else h
+        h = h.array() if type(h) is Identity else h
         if self.owned[mark] and not isinstance(h, Followed):
             old += h
             return
-        h = (old.array() if old.__class__ is Identity else old) + h
+        h = (old.array() if type(old) is Identity else old) + h
         self.cotangents[mark] = h
-        self.owned[mark] = h.__class__ is np.ndarray
+        self.owned[mark] = type(h) is np.ndarray
 
     def step(self, links: Sequence[Link], g: Any, mine: bool) -> None:
         """Pull one cotangent back through one step. ``mine``: it may be overwritten for the last link."""
         lead, last, cotangents, owned = self.lead, len(links) - 1, self.cotangents, self.owned
         for k, (mark, kind, first, second, shape) in enumerate(links):
-            if g.__class__ is Identity and not (
+            if type(g) is Identity and not (
                 (kind == SAME and shape is None) or (kind == LINEAR and shape == KNOWS_IDENTITY)
             ):
                 g, mine = g.array(), True
@@ -161,23 +162,25 @@ class _Sweep:
                     h = g
                 else:
                     h = g * factor
-                fresh = h.__class__ is _ARRAY
+                fresh = type(h) is _ARRAY
             elif kind == LINEAR:
                 h = second(g, lead)
-                fresh = shape != VIEW and g.__class__ is _ARRAY and h.__class__ is _ARRAY
+                fresh = shape != VIEW and type(g) is _ARRAY and type(h) is _ARRAY
                 mine = mine and fresh
                 shape = None
             elif kind == PART:
                 self.put(mark, g, first, shape)
                 continue
+            elif kind == ENTRY:
+                h, fresh, mine, shape = g[(slice(None), *first) if lead else first], False, False, None
             elif kind == SAME:
                 h, fresh, mine = g, mine and k == last, False
             else:
                 h = -g
-                fresh = h.__class__ is np.ndarray
+                fresh = type(h) is np.ndarray
             if shape is not None:
                 h = unbroadcast(h, shape[0], lead)
-                fresh = fresh and h.__class__ is _ARRAY and h.base is None  # a number is no array of ours
+                fresh = fresh and type(h) is _ARRAY and h.base is None  # a number is no array of ours
             if cotangents[mark] is None:
                 cotangents[mark], owned[mark] = h, fresh
             else:
@@ -194,11 +197,11 @@ class _Sweep:
             self.cotangents[mark] = run(put, whole, (slice(None), *key) if self.lead else key, g)
             return
         h = embed(g, key, shape, self.lead)
-        self.add(mark, h, h.__class__ is np.ndarray)
+        self.add(mark, h, type(h) is np.ndarray)
 
 
 def _own(g: Any, own: bool) -> Any:
     """A result that the caller may write into: nobody else's array, and no view of one."""
-    if g.__class__ is Identity:
+    if type(g) is Identity:
         return g.array()
-    return g.copy() if g.__class__ is np.ndarray and not own else g
+    return g.copy() if type(g) is np.ndarray and not own else g

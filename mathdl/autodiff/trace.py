@@ -43,7 +43,9 @@ __all__ = [
 #   (mark, SCALED, formula, needed, shape)       elementwise: multiply by formula(*needed)
 #   (mark, LINEAR, push, pull, how)   a linear map push(tangent, lead) and its transpose pull(cotangent, lead)
 #   (mark, PART, key, None, shape)               basic indexing
-# shape is that of the argument for PART; else None, or if the argument was broadcast (its shape, the result's shape).
+#   (mark, ENTRY, key, None, shape)              the reverse: the argument is a number, and this entry of the result
+# shape is that of the argument for PART, of the result for ENTRY; else None, or if the argument was broadcast (its shape,
+# the result's shape).
 # lead is the number of axes in front of the array's own: 1 if several directions travel together, else 0.
 Link: TypeAlias = tuple[Any, int, Any, Any, Any]
 SAME: Final = 0
@@ -51,6 +53,7 @@ NEGATED: Final = 1
 SCALED: Final = 2
 LINEAR: Final = 3
 PART: Final = 4
+ENTRY: Final = 5
 
 # What a linear map's pull gives: what it was given or a view of it, or always a new array. If it knows the Identity, it
 # takes that too, and gives a new array for all else.
@@ -86,7 +89,7 @@ class Trace:
 
     def keep_input(self, value: Any) -> Any:
         """An input, safe from being written into while the trace is open: large ones are locked, others copied."""
-        if value.__class__ is np.ndarray:
+        if type(value) is np.ndarray:
             if value.nbytes <= COPIED:
                 return value.copy() if value.ndim else value[()]
             self.protect(value)
@@ -110,7 +113,7 @@ class Trace:
             raise refuse(
                 "a traced array", "it is used after the call that traced it has ended", "return it from the function"
             )
-        if value.__class__ is np.float64:
+        if type(value) is np.float64:
             return TracedNumber(value, self, mark)
         if value.dtype is not _FLOAT and value.dtype.kind != "f":
             raise _not_real(value, value.dtype.kind)
@@ -358,6 +361,7 @@ class TracedNumber(Traced):
 
 
 numbers.Number.register(TracedNumber)
+_ONLY_TRACED: Final = {TracedNumber}
 
 
 class TracedArray(Traced):
@@ -371,7 +375,7 @@ class TracedArray(Traced):
     def __getitem__(self, key: Any) -> Any:
         parts = key if type(key) is tuple else (key,)
         for part in parts:
-            if part.__class__ is not int and not _is_basic(part):
+            if type(part) is not int and not _is_basic(part):
                 return select(self, parts)
         value = self.value[parts]
         result = self.origin.record(value, ((self.mark, PART, parts, None, self.value.shape),))
@@ -411,7 +415,7 @@ def unary(function: Any, partial: Any, x: Traced) -> Traced:
     """One step with a function of one traced array, entry by entry."""
     value = function(x.value)
     link: Link
-    if partial.__class__ is int:
+    if type(partial) is int:
         link = (x.mark, SAME if partial == 1 else NEGATED, None, None, None)
     else:
         link = (x.mark, SCALED, partial.formula, [value if k else x.value for k in partial.needs], None)
@@ -423,17 +427,17 @@ def binary(function: Any, compute: Any, a: Any, b: Any) -> Any:
     one, two = isinstance(a, Traced), isinstance(b, Traced)
     row = ELEMENTWISE[function]
     if not (one and two):
-        if not one and a.__class__ not in _NUMBERS:
+        if not one and type(a) not in _NUMBERS:
             a = lift(a)
             one = isinstance(a, Traced)
-        if not two and b.__class__ not in _NUMBERS:
+        if not two and type(b) not in _NUMBERS:
             b = lift(b)
             two = isinstance(b, Traced)
         if not (one or two):
             return function(a, b)
         if function in AGAINST_CONSTANT and one is not two:
             constant = b if one else a
-            zero = constant.__class__ in _NUMBERS and constant == 0
+            zero = type(constant) in _NUMBERS and constant == 0
             row = (AGAINST_ZERO[function],) * 2 if zero else AGAINST_CONSTANT[function]
     if one and two and a.origin is not b.origin:  # the array of an outer trace is a constant here
         one = a.origin.level > b.origin.level
@@ -443,10 +447,10 @@ def binary(function: Any, compute: Any, a: Any, b: Any) -> Any:
     value = compute(value_a, value_b)
     links: list[Link] = []
     if one:
-        kept = value_b if two or value_b.__class__ in _NUMBERS else None
+        kept = value_b if two or type(value_b) in _NUMBERS else None
         links.append(_partial_link(a.mark, row[0], value_a, kept, value, value_a.shape, trace, value_b))
     if two:
-        kept = value_a if one or value_a.__class__ in _NUMBERS else None
+        kept = value_a if one or type(value_a) in _NUMBERS else None
         links.append(_partial_link(b.mark, row[1], kept, value_b, value, value_b.shape, trace, value_a))
     return trace.record(value, links)
 
@@ -454,7 +458,7 @@ def binary(function: Any, compute: Any, a: Any, b: Any) -> Any:
 def _partial_link(mark: Any, partial: Any, a: Any, b: Any, y: Any, own: Any, trace: Trace, constant: Any) -> Link:
     """The link to one operand; the other one is None if it is a constant that has yet to be kept safe."""
     shape = None if own == y.shape else (own, y.shape)
-    if partial.__class__ is int:
+    if type(partial) is int:
         return (mark, SAME if partial == 1 else NEGATED, None, None, shape)
     if partial is None:
         raise refuse("a function of two arguments", "its derivative by this argument is not known", "a constant there")
@@ -516,49 +520,52 @@ def lift(x: Any) -> Any:
 def collect(x: np.ndarray[Any, Any]) -> Any:
     """Make of an object array that holds traced numbers one traced array."""
     entries = x.ravel().tolist()
-    if not any(isinstance(entry, Traced) for entry in entries):
+    kinds = set(map(type, entries))
+    if TracedNumber not in kinds:
         x = recorded(x)
         if isinstance(x, Recorded):
             return x
-    for entry in entries:
-        if entry.__class__ is TracedNumber or isinstance(entry, Recorded):
-            continue
-        if isinstance(entry, bool) or not isinstance(entry, (float, int, np.floating, np.integer)):
-            raise refuse(
-                "an array of Python objects",
-                f"it holds a {type(entry).__name__}, and not only numbers",
-                "use np.stack or np.concatenate",
-            )
-    return apply(_collected, entries, x.shape)
+    if kinds != _ONLY_TRACED:
+        for entry in entries:
+            if isinstance(entry, bool) or not isinstance(
+                entry, (TracedNumber, Recorded, float, int, np.floating, np.integer)
+            ):
+                raise refuse(
+                    "an array of Python objects",
+                    f"it holds a {type(entry).__name__}, and not only numbers",
+                    "use np.stack or np.concatenate",
+                )
+    trace = _top(entries)
+    if trace is None:
+        return _stacked(entries, x.shape)
+    value = _stacked([y.value if isinstance(y, Traced) and y.origin is trace else y for y in entries], x.shape)
+    places = ((k,) for k in range(len(entries))) if x.ndim == 1 else np.ndindex(*x.shape)
+    return trace.record(
+        value,
+        [
+            (y.mark, ENTRY, place, None, x.shape)
+            for place, y in zip(places, entries, strict=True)
+            if isinstance(y, Traced) and y.origin is trace
+        ],
+    )
 
 
-def _collected(*entries_and_shape: Any) -> Any:
-    *entries, shape = entries_and_shape
-    if any(isinstance(entry, Traced) for entry in entries):  # of an outer trace
+def _stacked(entries: list[Any], shape: tuple[int, ...]) -> Any:
+    """An array of these numbers, some of which may be traced by an outer trace or recorded."""
+    kinds = set(map(type, entries))
+    if TracedNumber in kinds:
         objects = np.empty(len(entries), dtype=object)
         objects[:] = entries
-        value = collect(objects.reshape(shape))
-    elif any(isinstance(entry, Recorded) for entry in entries):
-        value = run(np.array, entries)
-        value = value if len(shape) == 1 else np.reshape(value, shape)
-    else:
-        value = np.array(entries)
-        value = value if len(shape) == 1 else value.reshape(shape)
-    places = ((k,) for k in range(len(entries))) if len(shape) == 1 else np.ndindex(*shape)
-    return value, [_entry(place, shape) for place in places]
+        return collect(objects.reshape(shape))
+    value = run(np.array, entries) if any(issubclass(kind, Recorded) for kind in kinds) else np.array(entries)
+    return value if len(shape) == 1 else np.reshape(value, shape)
 
 
-def _entry(key: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-
-    def push(t: Any, lead: int) -> Any:
-        ones = np.zeros(shape)
-        ones[key] = 1.0
-        return np.reshape(t, t.shape[:lead] + (1,) * len(shape)) * ones.astype(t.dtype)
-
-    def pull(g: Any, lead: int) -> Any:
-        return g[(slice(None), *key)] if lead else g[key]
-
-    return push, pull, VIEW
+def place_entry(t: Any, key: tuple[int, ...], shape: tuple[int, ...], lead: int) -> Any:
+    """Zeros of this shape with the number ``t`` at one entry."""
+    ones = np.zeros(shape)
+    ones[key] = 1.0
+    return np.reshape(t, t.shape[:lead] + (1,) * len(shape)) * ones.astype(t.dtype)
 
 
 def concrete(x: Any) -> Any:

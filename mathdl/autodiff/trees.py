@@ -49,7 +49,7 @@ def inputs(tree: Any, name: str, exact: bool = True) -> list[Any]:
 
 
 def _is_plain(leaf: Any) -> bool:
-    return leaf.__class__ is np.ndarray and leaf.dtype.kind == "f" and bool(leaf.ndim)
+    return type(leaf) is np.ndarray and leaf.dtype.kind == "f" and bool(leaf.ndim)
 
 
 def build(tree: Any, new: Iterator[Any]) -> Any:

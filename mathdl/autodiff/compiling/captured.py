@@ -114,18 +114,20 @@ def _is_of_the_user(thing: Any) -> bool:
 
 def _visit_function(f: types.FunctionType, found: list[Variable], seen: set[int]) -> None:
     own = _is_of_the_user(f)
+    globals_read, attributes = _names_in(f.__code__) if own else ([], set())
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
         try:
             value = cell.cell_contents
         except ValueError:  # not yet assigned
             continue
-        if own:
+        if own and isinstance(value, types.ModuleType):
+            _take_module(value, attributes, found, seen)
+        elif own:
             _take(Variable(name, cell, None, value), found, seen)
         elif callable(value):
             _visit(value, found, seen)
     if not own:
         return
-    globals_read, attributes = _names_in(f.__code__)
     for name in globals_read:
         if name in f.__globals__:
             value = f.__globals__[name]

@@ -85,7 +85,7 @@ class _Algebra:
         return self._new(key, "", _ATOM, (), value) if found is None else found
 
     def lift(self, x: Any) -> Expression:
-        if x.__class__ is Expression:
+        if type(x) is Expression:
             return x
         if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, float, np.floating, np.integer)):
             raise NotUnrolled
@@ -94,8 +94,8 @@ class _Algebra:
     # -- arithmetic; zeros that stand in arrays are those of derivatives, and what is multiplied by them is dropped.
     # Signs move to the front.
     def add(self, a: Any, b: Any) -> Expression:
-        a = a if a.__class__ is Expression else self.lift(a)
-        b = b if b.__class__ is Expression else self.lift(b)
+        a = a if type(a) is Expression else self.lift(a)
+        b = b if type(b) is Expression else self.lift(b)
         if a.value is not None:
             if b.value is not None:
                 return self.constant(a.value + b.value)
@@ -131,8 +131,8 @@ class _Algebra:
         return self.make("-{}", _MINUS, a)
 
     def multiply(self, a: Any, b: Any) -> Expression:
-        a = a if a.__class__ is Expression else self.lift(a)
-        b = b if b.__class__ is Expression else self.lift(b)
+        a = a if type(a) is Expression else self.lift(a)
+        b = b if type(b) is Expression else self.lift(b)
         if b.value is not None:
             a, b = b, a
         factor = a.value

@@ -48,10 +48,10 @@ def _vector_left(own: tuple[int, ...], b: Any) -> Any:
     if b.ndim == 2:  # a vector times a matrix
 
         def push(t: Any, lead: int) -> Any:
-            return b if t.__class__ is Identity else np.matmul(t, b)
+            return b if type(t) is Identity else np.matmul(t, b)
 
         def pull(g: Any, lead: int) -> Any:
-            return b.T if g.__class__ is Identity else np.matmul(g, b.T)
+            return b.T if type(g) is Identity else np.matmul(g, b.T)
 
         return push, pull, KNOWS_IDENTITY
     return (
@@ -66,10 +66,10 @@ def _vector_right(a: Any, own: tuple[int, ...]) -> Any:
     if a.ndim == 2:  # a matrix times a vector
 
         def push(t: Any, lead: int) -> Any:
-            return a.T if t.__class__ is Identity else np.matmul(t, a.T)
+            return a.T if type(t) is Identity else np.matmul(t, a.T)
 
         def pull(g: Any, lead: int) -> Any:
-            return a if g.__class__ is Identity else np.matmul(g, a)
+            return a if type(g) is Identity else np.matmul(g, a)
 
         return push, pull, KNOWS_IDENTITY
     if len(own) == 2:
