@@ -288,6 +288,8 @@ OTHER = {
     ],
     np.polyval: [(lambda x: np.polyval(x, 1.5), B3), (lambda x: np.polyval(B3, x), A34)],
     np.einsum: [
+        (lambda x: np.einsum(x, [0, 1], A43, [1, 2], [0, 2]), A34),
+        (lambda x: np.einsum(A43, [Ellipsis, 1], x, [1, 2]), A34),
         (lambda x: np.einsum("ij,jk->ik", x, A43), A34),
         (lambda x: np.einsum("ij,jk", A43, x), A34),
         (lambda x: np.einsum("ii->i", x), A33),

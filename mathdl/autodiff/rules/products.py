@@ -269,8 +269,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @rule(np.einsum)
 def einsum(*operands: Any, optimize: Any = False) -> Any:
-    if not operands or not isinstance(operands[0], str):
-        raise refuse(np.einsum, "subscripts given as lists have no derivative rule", 'a string, such as "ij,jk->ik"')
+    if operands and not isinstance(operands[0], str):
+        operands = _with_letters(operands)
     arrays = [lift(x) for x in operands[1:]]
     arrays = [x if hasattr(x, "ndim") else np.asarray(x) for x in arrays]
     terms, result = _explicit(operands[0], [x.ndim for x in arrays])
@@ -285,6 +285,14 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     for k, x in enumerate(arrays):
         terms[k], arrays[k] = _simplified(k, terms, x, result, lengths)
     return apply(_einsum_step, arrays, tuple(terms), result, optimize)
+
+
+def _with_letters(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as ``einsum("ab,bc->ac", a, b)``."""
+    arrays, lists = operands[0 : len(operands) // 2 * 2 : 2], operands[1::2]
+    terms = ["".join("..." if k is Ellipsis else _LETTERS[k] for k in term) for term in lists]
+    result = "" if len(operands) % 2 == 0 else "->" + _with_letters((None, operands[-1]))[0]
+    return (",".join(terms) + result, *arrays)
 
 
 def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
