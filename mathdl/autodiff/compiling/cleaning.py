@@ -26,7 +26,7 @@ class Value:
     def __init__(self, step: Step, args: Any, kwargs: Any) -> None:
         self.step, self.args, self.kwargs, self.function = step, args, kwargs, step.function
         self.label: str | None = None  # what the program calls it
-        self.derived: str | None = None  # dz, if it is the derivative by z
+        self.derived: tuple[int, str, Value | None] | None = None  # (1, "z", z), if it is the derivative by z
         self.uses = 0
 
     @property
@@ -138,19 +138,21 @@ class Cleaner:
 
     def _label(self, steps: list[Step]) -> None:
         """Names: what the program says, and dz for what is the derivative by z."""
-        derived: dict[int, str] = {}
+        known: dict[int, tuple[int, Step]] = {}  # of each step: how often to write d, and before whose name
         for step in steps:
             value = self.of.get(step.place)
-            if value is not None and value.label is None:
-                value.label = step.label
+            if step.label is not None:
+                known[step.place] = (0, step)
+                if value is not None and value.label is None:
+                    value.label = step.label
         for step in steps:
             value = self.of.get(step.place)
             for other in step.companions:
-                name = other.label or derived.get(other.place)
-                if name is not None:
-                    derived.setdefault(step.place, f"d{name}")
+                if other.place in known:
+                    order, base = known[other.place]
+                    known.setdefault(step.place, (order + 1, base))
                     if value is not None and value.derived is None:
-                        value.derived = f"d{name}"
+                        value.derived = (order + 1, str(base.label), self.of.get(base.place))
 
 
 def _needed(steps: list[Step], results: list[Step]) -> set[int]:

@@ -19,8 +19,9 @@ from mathdl.autodiff.recording import as_type, indexed, item
 
 __all__ = ["ATOM", "ELEMENTWISE_TEXT", "Text", "Writer"]
 
-ELEMENTWISE_TEXT: Final[dict[Any, tuple[str, int]]] = {
-    np.power: ("**", 5), np.multiply: ("*", 3), np.divide: ("/", 3), np.matmul: ("@", 3), np.remainder: ("%", 3),
+_MATMUL: Final = 2.5  # binds as * does, but is kept apart from it by parentheses
+ELEMENTWISE_TEXT: Final[dict[Any, tuple[str, float]]] = {
+    np.power: ("**", 5), np.multiply: ("*", 3), np.divide: ("/", 3), np.matmul: ("@", _MATMUL), np.remainder: ("%", 3),
     np.floor_divide: ("//", 3), np.add: ("+", 2), np.subtract: ("-", 2), np.greater: (">", 1), np.less: ("<", 1),
     np.greater_equal: (">=", 1), np.less_equal: ("<=", 1), np.equal: ("==", 1), np.not_equal: ("!=", 1),
 }  # fmt: skip
@@ -34,10 +35,10 @@ class Text:
 
     __slots__ = ("level", "text")
 
-    def __init__(self, text: str, level: int = ATOM) -> None:
+    def __init__(self, text: str, level: float = ATOM) -> None:
         self.text, self.level = text, level
 
-    def at(self, level: int) -> str:
+    def at(self, level: float) -> str:
         return self.text if self.level >= level else f"({self.text})"
 
 
@@ -133,7 +134,11 @@ class Writer:
             left, right = self.plain(args[0]), self.plain(args[1])
             if f is np.power:
                 return Text(f"{left.at(level + 1)} {sign} {right.at(level)}".replace(" ** ", "**"), level)
-            return Text(f"{left.at(level if level > 1 else 2)} {sign} {right.at(level + 1)}", level)
+            least = level if level > 1 else 2  # comparisons are not chained
+            if f is np.matmul and left.level != level:
+                least = UNARY_LEVEL  # (x * y) @ z: Python does not need the parentheses, people do
+            more = UNARY_LEVEL if level in (3, _MATMUL) else level + 0.1
+            return Text(f"{left.at(least)} {sign} {right.at(more)}", level)
         if f in UNARY_TEXT and not kwargs:
             return Text(f"{UNARY_TEXT[f]}{self.plain(args[0]).at(UNARY_LEVEL)}", UNARY_LEVEL)
         special = _SPECIAL.get(f)

@@ -22,7 +22,7 @@ from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import Recorded, Recording, Step, recorded
 from mathdl.errors import InvalidInput
 
-__all__ = ["Input", "Made", "follow", "is_input", "leaves_of", "parameter_names"]
+__all__ = ["Input", "Made", "follow", "is_input", "leaves_of", "parameter_names", "quoted"]
 
 
 class Input:
@@ -41,13 +41,13 @@ class Input:
             )
             taken.add(own)
             self.entered[path] = recording.enter(_example(x), own)
-            if path.endswith("]") and not path.endswith("']"):
+            if path.endswith("]") and not path.endswith(("']", '"]')):
                 self.entered[path].step.provisional = True
                 self.in_sequences.append(self.entered[path].step)
             return self.entered[path]
         if isinstance(x, dict):
             return type(x)(
-                (key, self._enter(recording, part, f"{path}[{key!r}]", _name_of_key(name, key), taken))
+                (key, self._enter(recording, part, f"{path}[{quoted(key)}]", _name_of_key(name, key), taken))
                 for key, part in x.items()
             )
         if isinstance(x, (list, tuple)):
@@ -85,6 +85,11 @@ def leaves_of(x: Any) -> list[Any]:
     if isinstance(x, (list, tuple)):
         return [leaf for part in x for leaf in leaves_of(part)]
     return [x]
+
+
+def quoted(key: Any) -> str:
+    """A key as people write it, with double quotes."""
+    return f'"{key}"' if isinstance(key, str) and key.isprintable() and not set(key) & {'"', "\\"} else repr(key)
 
 
 def _name_of_key(name: str, key: Any) -> str:
@@ -187,7 +192,7 @@ def _text_of(form: Any, results: Any, namespace: dict[str, Any]) -> str:
         return str(next(results))
     kind, parts = form
     if isinstance(parts, dict):
-        inner = ", ".join(f"{key!r}: {_text_of(part, results, namespace)}" for key, part in parts.items())
+        inner = ", ".join(f"{quoted(key)}: {_text_of(part, results, namespace)}" for key, part in parts.items())
         return f"{{{inner}}}" if kind is dict else f"{_known(kind, namespace)}({{{inner}}})"
     inner = ", ".join(_text_of(part, results, namespace) for part in parts)
     if kind is list:

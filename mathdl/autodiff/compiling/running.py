@@ -17,7 +17,7 @@ import numpy as np
 
 from mathdl.arrays import describe
 from mathdl.autodiff.compiling.captured import Variable, same
-from mathdl.autodiff.compiling.following import Input, Made, is_input
+from mathdl.autodiff.compiling.following import Input, Made, is_input, quoted
 from mathdl.autodiff.compiling.source import WIDTH, Program
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import refuse
@@ -81,7 +81,7 @@ class _Guards:
             keys = self.know(x.keys() if type(x) is dict else dict(x).keys())
             conditions.append(f"{e}.__class__ is not {self.know(type(x))} or {e}.keys() != {keys}")
             for key, part in x.items():
-                self._conditions(f"{e}[{key!r}]", part, conditions)
+                self._conditions(f"{e}[{quoted(key)}]", part, conditions)
         elif isinstance(x, (list, tuple)):
             conditions.append(f"{e}.__class__ is not {self.know(type(x))} or len({e}) != {len(x)}")
             for k, part in enumerate(x):

@@ -6,6 +6,7 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import itertools
 import keyword
 from typing import Any, Final
 
@@ -176,34 +177,37 @@ class _Statements:
                 groups.append(group)
             group.append(value)
             named[id(value)] = group
-        labels = [_good_label(next(filter(None, map(self._label_of, group)), None)) for group in groups]
         names = {id(value): value.label or "x" for value in self.values if id(value) in self.inputs}
         taken = reserved | set(names.values())
-        counts: dict[str, int] = {}
+        labels = [_good_label(next((v.label for v in group if v.label), None)) for group in groups]
         for group, label in zip(groups, labels, strict=True):
-            name = label
-            if label is None or labels.count(label) > 1 or label in taken:
-                base = "t" if label is None else f"{label}_" if label[-1].isdigit() else label
-                while True:
-                    counts[base] = counts.get(base, 0) + 1
-                    name = f"{base}{counts[base]}"
-                    if name not in taken:
-                        break
-            assert name is not None
-            taken.add(name)
-            names.update({id(value): name for value in group})
+            if label is not None:  # the program's own name; h1, h2 if it has used one name twice
+                single = labels.count(label) == 1
+                name = _free(label if single else f"{label}_" if label[-1].isdigit() else label, taken, single)
+                names.update({id(value): name for value in group})
+        for group, label in zip(groups, labels, strict=True):
+            if label is None:
+                derived = next(filter(None, map(self._derived_from, group)), None)
+                if derived is None:
+                    name = _free("t", taken, False)
+                else:
+                    order, text, base, place = derived
+                    name = order + (_good_label(names.get(id(base), text)) or "t") + place
+                    name = name if name not in taken else _free(f"{name}_", taken, False)
+                    taken.add(name)
+                names.update({id(value): name for value in group})
         return names
 
-    def _label_of(self, value: Value) -> str | None:
-        """Its own name, or the derivative it is, or the one that it is a multiple of."""
-        if value.label or value.derived:
-            return value.label or value.derived
-        if isinstance(value.function, np.ufunc):
+    def _derived_from(self, value: Value) -> tuple[str, str, Value | None, str] | None:
+        """How often d, of what, and "_in" if it is the derivative by what that is computed from."""
+        if value.derived is not None:
+            order, text, base = value.derived
+            return "d" * order, text, base, ""
+        if value.function is np.multiply:
             for part in value.args:
-                if isinstance(part, Value) and id(part) not in self.roots | self.inputs:
-                    found = self._label_of(part)
-                    if found is not None:
-                        return found
+                if isinstance(part, Value) and id(part) not in self.roots | self.inputs and part.derived is not None:
+                    order, text, base = part.derived
+                    return "d" * order, text, base, "_in"
         return None
 
     # -- text
@@ -233,11 +237,42 @@ class _Statements:
             number = isinstance(end, (np.ndarray, np.generic))
             return f"np.{np.asarray(end).dtype.name}({constant})" if number else constant
         text = writer.plain(end)
-        if end.shape and (id(end) in self.inputs or not is_fresh(end) or sum(end is other for other in self.ends) > 1):
+        if end.shape and not self._own_memory(end):
             return f"{text.at(ATOM)}.copy()"
         if isinstance(end.step.value, np.ndarray) and not end.shape:
             return f"{text.at(ATOM)}[()]"
         return text.text
+
+    def _own_memory(self, end: Value) -> bool:
+        """Whether a result is in arrays that were made for it alone."""
+        mine = self._made_in(end)
+        others = [other for other in self.ends if isinstance(other, Value)]
+        shared = sum(bool(mine & self._made_in(other)) for other in others) > 1
+        return bool(mine) and not shared and not mine & {id(None), *self.inputs}
+
+    def _made_in(self, value: Value) -> set[int]:
+        """The values whose arrays a value may be a view of; None stands for a constant."""
+        if is_fresh(value) or id(value) in self.inputs:
+            return {id(self._first_of(value))}
+        parts = list(parts_of((value.args, value.kwargs)))
+        return set().union(*map(self._made_in, parts)) if parts else {id(None)}
+
+    def _first_of(self, value: Value) -> Value:
+        """The value in whose array this one has been written."""
+        while id(value) in self.overwritten:
+            value = self.overwritten[id(value)]
+        return value
+
+
+def _free(base: str, taken: set[str], as_it_is: bool) -> str:
+    """The name itself, or with the first number that makes it a new one; it is taken then."""
+    name = (
+        base
+        if as_it_is and base not in taken
+        else next(n for k in itertools.count(1) if (n := f"{base}{k}") not in taken)
+    )
+    taken.add(name)
+    return name
 
 
 def _good_label(label: str | None) -> str | None:
