@@ -1,4 +1,4 @@
-"""Writing down which NumPy functions a program calls, in order: what `mathdl.autodiff.source` makes a program of.
+"""Writing down which NumPy functions a program calls, in order: what `mathdl.autodiff.compiling` makes a program of.
 
 The recorded arrays lie *under* the traced ones, so that whatever the engine does to find a derivative is recorded too.
 Explained in the chapter *Automatic differentiation*.
