@@ -26,6 +26,7 @@ __all__ = [
     "call_it",
     "companion",
     "embedded",
+    "found_in",
     "indexed",
     "item",
     "prefers_forward",
@@ -142,16 +143,22 @@ def recorded(x: Any) -> Any:
 
 def run(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that NumPy does not dispatch; write it down if one of its arguments is recorded."""
-    found = next(_recorded_in(args), None)
+    found = next(found_in(args, Recorded), None)
     return function(*args) if found is None else found.recording.call(function, args, {})
 
 
-def _recorded_in(x: Any) -> Iterator[Recorded]:
-    if isinstance(x, Recorded):
+def found_in(x: Any, kind: type) -> Iterator[Any]:
+    """What there is of a kind in an argument, however it is nested."""
+    if isinstance(x, kind):
         yield x
     elif isinstance(x, (tuple, list)):
         for part in x:
-            yield from _recorded_in(part)
+            yield from found_in(part, kind)
+    elif isinstance(x, dict):
+        for part in x.values():
+            yield from found_in(part, kind)
+    elif isinstance(x, slice):
+        yield from found_in((x.start, x.stop, x.step), kind)
 
 
 def bottom(x: Any) -> Any:

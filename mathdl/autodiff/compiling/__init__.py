@@ -13,10 +13,11 @@ import numpy as np
 
 from mathdl.arrays import describe
 from mathdl.autodiff.compiling.captured import AssignsOutside, variables_of
-from mathdl.autodiff.compiling.following import Made, follow, leaves_of, parameter_names
+from mathdl.autodiff.compiling.following import Made, follow, parameter_names
 from mathdl.autodiff.compiling.running import Compiled, assemble
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import innermost, refuse
+from mathdl.autodiff.trees import leaves
 from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
 
 __all__ = ["Compiled", "compile"]
@@ -72,7 +73,7 @@ def compile(function: Callable[..., Any], *args: Any) -> Compiled:
     if not callable(function):
         raise InvalidInput("function", describe(function), "a function")
     parameters = parameter_names(function, len(args))
-    if any(isinstance(leaf, Followed) for arg in args for leaf in leaves_of(arg)):
+    if any(isinstance(leaf, Followed) for arg in args for leaf in leaves(arg)):
         raise NotDifferentiable("mathdl.compile", "it is called on a traced array", "compile outside of the function")
     variables = variables_of(function)
     arrays = [v for v in variables if v.holds_arrays and v.plantable]
@@ -106,7 +107,7 @@ def _follow_or_refuse(function: Callable[..., Any], args: Sequence[Any], paramet
 
 def _compare(found: Any, wanted: Any, name: str) -> None:
     """A function that is compiled must give the same result when it is called again."""
-    for x, y in zip(leaves_of(found), leaves_of(wanted), strict=True):
+    for x, y in zip(leaves(found), leaves(wanted), strict=True):
         x, y = np.asarray(x), np.asarray(y)
         if x.shape != y.shape or x.dtype != y.dtype or not _close(x, y):
             raise refuse(

@@ -6,12 +6,11 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.recording import Recorded, Step, embedded, put, scattered
+from mathdl.autodiff.recording import Recorded, Step, embedded, found_in, put, scattered
 
 __all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "parts_of"]
 
@@ -47,18 +46,9 @@ def _shape_of(step: Step) -> tuple[int, ...]:
     return () if isinstance(step.value, (tuple, list)) else np.shape(step.value)
 
 
-def parts_of(x: Any) -> Iterator[Value]:
-    """The values in an argument, however it is nested."""
-    if isinstance(x, Value):
-        yield x
-    elif isinstance(x, (tuple, list)):
-        for part in x:
-            yield from parts_of(part)
-    elif isinstance(x, dict):
-        for part in x.values():
-            yield from parts_of(part)
-    elif isinstance(x, slice):
-        yield from parts_of((x.start, x.stop, x.step))
+def parts_of(value: Value) -> list[Value]:
+    """The values in a value's arguments."""
+    return list(found_in((value.args, value.kwargs), Value))
 
 
 # Functions whose result is a new array, whatever their arguments: only over such a result may be written.
@@ -159,21 +149,8 @@ def _needed(steps: list[Step], results: list[Step]) -> set[int]:
     needed = {step.place for step in results}
     for step in reversed(steps):
         if step.place in needed:
-            needed.update(part.place for part in _steps_in((step.args, step.kwargs)))
+            needed.update(part.step.place for part in found_in((step.args, step.kwargs), Recorded))
     return needed | {step.place for step in steps if step.function is None}
-
-
-def _steps_in(x: Any) -> Iterator[Step]:
-    if isinstance(x, Recorded):
-        yield x.step
-    elif isinstance(x, (tuple, list)):
-        for part in x:
-            yield from _steps_in(part)
-    elif isinstance(x, dict):
-        for part in x.values():
-            yield from _steps_in(part)
-    elif isinstance(x, slice):
-        yield from _steps_in((x.start, x.stop, x.step))
 
 
 def _key(x: Any) -> Any:

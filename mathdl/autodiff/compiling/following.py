@@ -20,9 +20,10 @@ from mathdl.autodiff.compiling.source import Program, write
 from mathdl.autodiff.compiling.unrolled import SMALL, NotUnrolled, Unrolling, write_numbers
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import Recorded, Recording, Step, recorded
+from mathdl.autodiff.trees import leaves
 from mathdl.errors import InvalidInput
 
-__all__ = ["Input", "Made", "follow", "is_input", "leaves_of", "parameter_names", "quoted"]
+__all__ = ["Input", "Made", "follow", "is_input", "parameter_names", "quoted"]
 
 
 class Input:
@@ -79,14 +80,6 @@ def _example(x: Any) -> Any:
     return np.float64(x) if type(x) is float else x
 
 
-def leaves_of(x: Any) -> list[Any]:
-    if isinstance(x, dict):
-        return [leaf for part in x.values() for leaf in leaves_of(part)]
-    if isinstance(x, (list, tuple)):
-        return [leaf for part in x for leaf in leaves_of(part)]
-    return [x]
-
-
 def quoted(key: Any) -> str:
     """A key as people write it, with double quotes."""
     return f'"{key}"' if isinstance(key, str) and key.isprintable() and not set(key) & {'"', "\\"} else repr(key)
@@ -126,7 +119,7 @@ def follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: li
 
 
 def _is_small(tree: Any) -> bool:
-    return all(np.size(leaf) <= SMALL for leaf in leaves_of(tree) if is_input(leaf))
+    return all(np.size(leaf) <= SMALL for leaf in leaves(tree) if is_input(leaf))
 
 
 def _record(

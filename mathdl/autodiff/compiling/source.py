@@ -55,7 +55,7 @@ def write(steps: list[Step], inputs: list[Step], results: list[Any], reserved: s
     cleaner = Cleaner(steps, wanted)
     ends = [cleaner.of[x.step.place] if isinstance(x, Recorded) else x for x in results]
     for value in cleaner.values:
-        for part in parts_of((value.args, value.kwargs)):
+        for part in parts_of(value):
             part.uses += 1
     for end in ends:
         if isinstance(end, Value):
@@ -102,7 +102,7 @@ class _Statements:
             if id(value) in self.inputs:
                 lengths[id(value)], leaves[id(value)] = 2, [value]
                 continue
-            parts = list(parts_of((value.args, value.kwargs)))
+            parts = parts_of(value)
             lengths[id(value)] = 4 + sum(lengths[id(part)] + 3 for part in parts)
             mentioned = [leaf for part in parts for leaf in leaves[id(part)]]
             leaves[id(value)] = mentioned
@@ -254,7 +254,7 @@ class _Statements:
         """The values whose arrays a value may be a view of; None stands for a constant."""
         if is_fresh(value) or id(value) in self.inputs:
             return {id(self._first_of(value))}
-        parts = list(parts_of((value.args, value.kwargs)))
+        parts = parts_of(value)
         return set().union(*map(self._made_in, parts)) if parts else {id(None)}
 
     def _first_of(self, value: Value) -> Value:
