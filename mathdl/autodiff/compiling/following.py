@@ -65,7 +65,7 @@ class Made:
     def __init__(self, name: str, inputs: list[Input], captured: list[Input], variables: list[Variable]) -> None:
         self.name, self.inputs, self.captured, self.variables = name, inputs, captured, variables
         self.program: Program
-        self.result: str
+        self.results: list[str]  # what the function returns: one expression, or those of a tuple
 
 
 def is_input(x: Any) -> bool:
@@ -147,7 +147,9 @@ def _record(
         program = write(recording.steps, [x.step for x in entered], ends, reserved)
     namespace = program.namespace
     made.program = program
-    made.result = _text_of(form, iter(program.results), namespace)
+    texts = iter(program.results)
+    several = form is not None and form[0] is tuple and len(form[1]) > 1
+    made.results = [_text_of(part, texts, namespace) for part in (form[1] if several else [form])]
     return made
 
 

@@ -146,18 +146,17 @@ def assemble(made: Made, fixed: list[Variable]) -> Compiled:
     checks = guards.lines
     if fixed:
         checks = [f"{guards.know(_unchanged(fixed))}()", *checks]
-    result = made.result[1:-1] if made.result.startswith("(") and _closes_at_end(made.result) else made.result
     takes = ", ".join(one.name for one in made.inputs)
     namespace = {**program.namespace, **guards.namespace}
     numbers = _numbers_of(made)
-    body = [*(f"{pattern} = {array}.tolist()" for pattern, array in numbers), *program.lines, *_returned(result)]
+    body = [*(f"{pattern} = {array}.tolist()" for pattern, array in numbers), *program.lines, *_returned(made.results)]
     shown = _function(made.name, takes, [*unpacking, *body])
     if program.mathematics is None:
         runs = _function(made.name, takes, [*checks, *body])
     else:
         # Python's math raises errors where NumPy gives infinity or nan: then NumPy computes the same once more.
         leaves = ", ".join(str(x.step.label) for one in (*made.inputs, *made.captured) for x in one.entered.values())
-        again = [*(f"{pattern} = {array}" for pattern, array in numbers), *program.lines, *_returned(result)]
+        again = [*(f"{pattern} = {array}" for pattern, array in numbers), *program.lines, *_returned(made.results)]
         namespace |= {name: getattr(math, name) for name in program.mathematics}
         namespace["_with_numpy"] = _when_called(
             _function("_with_numpy", leaves, [*_as_numpy_numbers(made), *again]),
@@ -266,27 +265,12 @@ def _briefly(x: Any) -> str:
     return "another value" if isinstance(x, (list, tuple, dict)) else describe(x)
 
 
-def _closes_at_end(text: str) -> bool:
-    """Whether the first parenthesis is closed by the last character."""
-    depth = 0
-    for k, letter in enumerate(text):
-        depth += (letter in "([{") - (letter in ")]}")
-        if depth == 0:
-            return k == len(text) - 1 and ",)" not in text[-2:]
-    return False
-
-
-def _returned(result: str) -> list[str]:
-    """The last line, or one line for each entry of what is returned if it is long."""
-    if len(result) <= WIDTH or not result.endswith(("]", "}", ")")):
-        return [f"return {result}"]
-    lines, depth, begin = [], 0, 0
-    for k, letter in enumerate(result):
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            lines.append(f"{_INDENT}{result[begin : k + 1].strip()}")
-            begin = k + 1
-    return ["return (", *lines, f"{_INDENT}{result[begin:].strip()},", ")"] if lines else [f"return {result}"]
+def _returned(results: list[str]) -> list[str]:
+    """The last line, or one line for each result if it is long."""
+    line = f"return {', '.join(results)}"
+    if len(line) <= WIDTH or len(results) == 1:
+        return [line]
+    return ["return (", *(f"{_INDENT}{result}," for result in results), ")"]
 
 
 def _header(made: Made, program: Program) -> str:
