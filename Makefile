@@ -23,7 +23,7 @@ lint: $(READY)  ## ruff and mypy
 	@$(BIN)/mypy
 
 unit: $(READY)  ## the package's tests and doctests, with coverage, and the chapter checks
-	@$(PYTHON) -m pytest mathdl tests --ignore tests/book/test_site.py --doctest-modules --cov --cov-report term-missing:skip-covered
+	@$(PYTHON) -m pytest mathdl tests --ignore tests/book/test_site.py --doctest-modules -n 2 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 site: book  ## the built pages in a real browser (skipped by name without Chromium)
 	@$(PYTHON) -m pytest tests/book/test_site.py -rs
