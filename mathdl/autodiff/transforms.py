@@ -346,7 +346,7 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
         Written in plain NumPy; takes an array (and constants after it), returns an array or a number.
     mode : {"auto", "forward", "reverse"}
         Forward pushes one direction for each entry of x, reverse pulls one for each entry of f(x). ``"auto"`` takes
-        whichever is fewer.
+        whichever is fewer; of equally many reverse, or forward in a program on a few numbers that is compiled.
 
     Returns
     -------

@@ -28,7 +28,16 @@ __all__ = ["Compiled", "assemble"]
 
 
 class Compiled(Protocol):
-    """What `compile` returns: a function, and its source."""
+    """What `compile` returns: a function, and its source.
+
+    Attributes
+    ----------
+    source : str
+        The program, straight-line NumPy. What runs is this text, behind checks of the arguments; where it calls
+        Python's ``math`` and that raises, the same is computed with NumPy.
+    constants : mapping of str to array
+        The arrays that the source mentions as ``c1``, ``c2``, ...
+    """
 
     source: str
     constants: dict[str, Any]
