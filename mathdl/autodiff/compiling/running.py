@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from mathdl.arrays import describe
-from mathdl.autodiff.compiling.captured import Variable, same
+from mathdl.autodiff.compiling.captured import Variable, same, snapshot
 from mathdl.autodiff.compiling.following import Input, Made, is_input
 from mathdl.autodiff.compiling.source import WIDTH, Program
 from mathdl.autodiff.followed import Followed
@@ -78,8 +78,8 @@ class _Guards:
         if is_input(x):
             return
         if isinstance(x, dict):
-            keys = self.know(x.keys() if type(x) is dict else dict(x).keys())
-            conditions.append(f"{e}.__class__ is not {self.know(type(x))} or {e}.keys() != {keys}")
+            keys = self.know(list(x))  # in the same order: a program can go through them
+            conditions.append(f"{e}.__class__ is not {self.know(type(x))} or list({e}) != {keys}")
             for key, part in x.items():
                 self._conditions(f"{e}[{key!r}]", part, conditions)
         elif isinstance(x, (list, tuple)):
@@ -87,7 +87,7 @@ class _Guards:
             for k, part in enumerate(x):
                 self._conditions(f"{e}[{k}]", part, conditions)
         else:
-            conditions.append(f"not {self.know(same)}({e}, {self.know(x)})")
+            conditions.append(f"not {self.know(same)}({e}, {self.know(snapshot(x))})")
 
 
 def _fitting(argument: str, example: Any) -> Callable[[Any], Any]:
@@ -109,9 +109,10 @@ def _fitting(argument: str, example: Any) -> Callable[[Any], Any]:
 
 
 def _other_form(argument: str, tree: Any) -> Callable[[Any], Any]:
+    simple = not isinstance(tree, (list, tuple, dict))
+    wanted = describe(tree) if simple else f"the structure {_sketch(tree)}"
+
     def complain(x: Any) -> Any:
-        simple = not isinstance(tree, (list, tuple, dict))
-        wanted = describe(tree) if simple else f"the structure {_sketch(tree)}"
         came = describe(x) if simple else f"the structure {_sketch(x)}"
         raise InvalidInput(argument, came, f"{wanted}, as when it was compiled; or compile it again")
 
