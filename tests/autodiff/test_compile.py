@@ -722,6 +722,46 @@ def test_the_source_runs_by_itself():
     np.testing.assert_array_equal(gradient["W"], compiled(PARAMS, X, LABELS)[1]["W"])
 
 
+def shadowing(x, sin):
+    return sin[0] * np.sin(x[0] * x[1]) ** 2
+
+
+def capturing(x):
+    def g(y):
+        return np.sin(x[0] * y[1]) * x[1]
+
+    return lambda x: g(x) * x[0]
+
+
+PAIR, TRIPLE = np.array([0.4, 1.2]), np.array([0.3, 0.8, 1.4])
+# programs on numbers, in which the entries of an array could be called what something else is called
+ENTRIES = {
+    "temporaries": (lambda t: np.sin(t[0] * t[1]) * t[0] + np.sin(t[0] * t[1]), PAIR),
+    "an argument": (lambda x, x1: np.sin(x[0] * x[1]) * x1 + x1 * x[1], PAIR, 3.0),
+    "an argument before": (lambda x1, x: np.sin(x[0] * x[1]) * x1 + x1 * x[1], 3.0, PAIR),
+    "a function": (shadowing, PAIR, PAIR),
+    "log2": (lambda log: np.log2(log[0]) * np.log(log[1]) * log[2], TRIPLE),
+    "expm1": (lambda expm: np.expm1(expm[0]) * expm[1], PAIR),
+    "a key": (lambda p: np.sin(p["x"][0] * p["x"][1]) * p["x1"], {"x": PAIR, "x1": 3.0}),
+    "an argument and a part": (lambda p, p0: np.sin(p[0][0] * p[1][1]) * p0[0], [PAIR, PAIR], PAIR),
+    "arrays, an argument and a part": (lambda p, p0: np.sum(np.tanh(p[0] * p[1]) * p0), [PAIR, PAIR], PAIR),
+    "an argument and a key": (lambda p, W: np.sum(np.tanh(p["W"] * W)), {"W": PAIR}, PAIR),
+    "a captured array": (capturing(PAIR), PAIR),
+    "a captured array x0": ((lambda x0: lambda x: np.sin(x[0] * x[1]) * x0[1] * x0[0])(PAIR), PAIR),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_names_of_entries_do_not_collide(name):
+    f, *args = ENTRIES[name]
+    wanted = md.grad(f)(*args)
+    found = md.compile(md.grad(f), *args)(*args)
+    for ours, theirs in zip(
+        md.autodiff.compiling.leaves_of(found), md.autodiff.compiling.leaves_of(wanted), strict=True
+    ):
+        same(ours, theirs)
+
+
 @pytest.mark.parametrize("name", ["x", "np", "t1", "lambda_", "dx", "c1", "value_and_grad_f", "sin"])
 def test_names_do_not_collide(name):
     space = {"np": np, "sin": np.sin}

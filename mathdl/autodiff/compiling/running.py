@@ -140,7 +140,7 @@ def assemble(made: Made, fixed: list[Variable]) -> Compiled:
             if cell
             else f"{guards.know(variable.scope)}.cell_contents"
         )
-        whole = one.name if isinstance(one.stand_in, Recorded) else f"_{one.name}"
+        whole = str(one.stand_in.step.label) if isinstance(one.stand_in, Recorded) else f"_{one.name}"
         guards.lines.append(f"{whole} = {read}")
         guards.structure(whole, one.name, one.tree)
         _unpack(one, guards, None, whole)
