@@ -44,8 +44,8 @@ __all__ = [
 #   (mark, LINEAR, push, pull, how)   a linear map push(tangent, lead) and its transpose pull(cotangent, lead)
 #   (mark, PART, key, None, shape)               basic indexing
 #   (mark, ENTRY, key, None, shape)              the reverse: the argument is a number, and this entry of the result
-# shape is that of the argument for PART, of the result for ENTRY; else None, or if the argument was broadcast (its
-# shape, the result's shape).
+# shape is that of the argument for PART, of the result for ENTRY; else None, or (its shape, the result's shape) if the
+# argument was broadcast.
 # lead is the number of axes in front of the array's own: 1 if several directions travel together, else 0.
 Link: TypeAlias = tuple[Any, int, Any, Any, Any]
 SAME: Final = 0

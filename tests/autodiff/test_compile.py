@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import functools
+import types
 import warnings
 from collections import namedtuple
 
@@ -442,6 +445,122 @@ def test_captured_variables_are_restored_and_may_not_be_assigned():
     assert weight.__class__ is np.ndarray
 
 
+class Scaled:
+    factor = 2.0
+
+    def plain(self, x):
+        return SCALE * x**2
+
+    @staticmethod
+    def of(x):
+        return SCALE * x
+
+    def __init__(self):
+        self.weight = np.ones(3)
+
+    def energy(self, x):
+        return np.sum(self.factor * self.weight * x**2)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    scale: object = 2.0
+
+
+def nested(x):
+    """The array ``x`` as an attribute of an attribute, and so on."""
+    for _ in range(9):
+        x = Slotted(x)
+    return x
+
+
+def innermost(x):
+    while isinstance(x, Slotted):
+        x = x.scale
+    return x
+
+
+def weighted(x, weight):
+    return np.sum(weight * x**2)
+
+
+def attributed(x):
+    return np.sum(attributed.scale * x**2)
+
+
+ACTIVATE = np.sin
+SCALED, SLOTTED, NESTED, LISTED = Scaled(), Slotted(), nested(np.ones(3)), [Scaled(), Scaled()]
+PARTIAL, METHOD, VECTORIZED = functools.partial(weighted, weight=np.ones(3)), SCALED.energy, np.vectorize(Scaled.of)
+QUEUE, BYTES, DEEP = collections.deque([2.0]), bytearray(b"\x02"), [[[[[[[[np.ones(3)]]]]]]]]
+MODULE = types.ModuleType("settings")
+MODULE.inner = types.ModuleType("settings.inner")
+# what a function uses, and what happens to it after compiling
+STATES = {
+    "an attribute of the class": (lambda x: SCALED.energy(x), lambda: setattr(Scaled, "factor", 3.0)),
+    "of the class of a method": (SCALED.energy, lambda: setattr(Scaled, "factor", 3.0)),
+    "a class that holds settings": (lambda x: np.sum(Scaled.factor * x**2), lambda: setattr(Scaled, "factor", 3.0)),
+    "another method": (lambda x: SCALED.energy(x), lambda: setattr(Scaled, "energy", Scaled.plain)),
+    "a slot": (lambda x: np.sum(SLOTTED.scale * x**2), lambda: setattr(SLOTTED, "scale", 3.0)),
+    "another ufunc": (lambda x: np.sum(ACTIVATE(x)), lambda: globally("ACTIVATE", np.cos)),
+    "another partial": (lambda x: PARTIAL(x), lambda: globally("PARTIAL", functools.partial(weighted, weight=5.0))),
+    "an array of a partial": (lambda x: PARTIAL(x), lambda: PARTIAL.keywords["weight"].fill(3.0)),
+    "the object of a method": (lambda x: METHOD(x), lambda: SCALED.weight.fill(3.0)),
+    "a global of a static method": (lambda x: np.sum(Scaled.of(x) ** 2), lambda: globally("SCALE", 3.0)),
+    "a global of a class used inside": (lambda x: np.sum(Scaled().plain(x)), lambda: globally("SCALE", 3.0)),
+    "a global of objects in a list": (lambda x: np.sum(LISTED[0].plain(x)), lambda: globally("SCALE", 3.0)),
+    "a global of what is vectorized": (lambda x: np.sum(VECTORIZED(x) ** 2), lambda: globally("SCALE", 3.0)),
+    "far down in objects": (lambda x: np.sum(innermost(NESTED) * x**2), lambda: innermost(NESTED).fill(3.0)),
+    "a deque": (lambda x: np.sum(QUEUE[0] * x**2), lambda: QUEUE.__setitem__(0, 3.0)),
+    "bytes": (lambda x: np.sum(BYTES[0] * x**2), lambda: BYTES.__setitem__(0, 3)),
+    "a module in a module": (lambda x: np.sum(MODULE.inner.scale * x**2), lambda: setattr(MODULE.inner, "scale", 3.0)),
+    "an attribute of a function": (attributed, lambda: setattr(attributed, "scale", 3.0)),
+    "a key more": (lambda x: np.sum(sum(MODULE.weights.values()) * x), lambda: MODULE.weights.update(b=np.ones(3))),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_restored")
+@pytest.mark.parametrize("name", STATES)
+def test_no_state_changes_in_silence(name, monkeypatch):
+    monkeypatch.setattr(Scaled, "factor", 2.0)
+    monkeypatch.setattr(Scaled, "energy", Scaled.energy)
+    monkeypatch.setitem(globals(), "ACTIVATE", np.sin)
+    monkeypatch.setitem(globals(), "PARTIAL", functools.partial(weighted, weight=np.ones(3)))
+    monkeypatch.setattr(attributed, "scale", 2.0, raising=False)
+    monkeypatch.setattr(MODULE.inner, "scale", 2.0, raising=False)
+    monkeypatch.setattr(MODULE, "weights", {"a": np.ones(3)}, raising=False)
+    f, change = STATES[name]
+    x = np.array([0.5, -1.0, 2.0])
+    compiled = md.compile(md.grad(f), x)
+    same(compiled(2 * x), md.grad(f)(2 * x))
+    change()
+    with pytest.raises(InvalidInput, match="compile"):
+        compiled(x)
+
+
+def test_arguments_that_are_no_arrays_may_not_change_in_place():
+    x = np.array([0.5, -1.0, 2.0])
+    settings = Slotted(2.0)
+    compiled = md.compile(md.grad(lambda x, settings: np.sum(settings.scale * x**2)), x, settings)
+    same(compiled(x, Slotted(2.0)), 4.0 * x)
+    settings.scale = 3.0
+    with pytest.raises(InvalidInput, match="settings"):
+        compiled(x, settings)
+
+    def chain(weights):
+        x = 1.0
+        for w in weights.values():
+            x = w * x + w**2
+        return np.sum(x)
+
+    weights = {"a": x, "b": 2 * x}
+    compiled = md.compile(md.grad(chain), weights)
+    with pytest.raises(InvalidInput, match="'b': array, 'a': array"):
+        compiled({"b": x, "a": 2 * x})
+    weights["c"] = x
+    with pytest.raises(InvalidInput, match=r"wanted the structure \{'a': array, 'b': array\}"):
+        compiled(weights)
+
+
 def test_random_numbers_inside_are_refused():
     generator = np.random.default_rng(0)
     for f in (
@@ -598,6 +717,46 @@ def test_the_source_runs_by_itself():
     value, gradient = space["value_and_grad_loss"](PARAMS, X, LABELS)
     assert value == compiled(PARAMS, X, LABELS)[0]
     np.testing.assert_array_equal(gradient["W"], compiled(PARAMS, X, LABELS)[1]["W"])
+
+
+def shadowing(x, sin):
+    return sin[0] * np.sin(x[0] * x[1]) ** 2
+
+
+def capturing(x):
+    def g(y):
+        return np.sin(x[0] * y[1]) * x[1]
+
+    return lambda x: g(x) * x[0]
+
+
+PAIR, TRIPLE = np.array([0.4, 1.2]), np.array([0.3, 0.8, 1.4])
+# programs on numbers, in which the entries of an array could be called what something else is called
+ENTRIES = {
+    "temporaries": (lambda t: np.sin(t[0] * t[1]) * t[0] + np.sin(t[0] * t[1]), PAIR),
+    "an argument": (lambda x, x1: np.sin(x[0] * x[1]) * x1 + x1 * x[1], PAIR, 3.0),
+    "an argument before": (lambda x1, x: np.sin(x[0] * x[1]) * x1 + x1 * x[1], 3.0, PAIR),
+    "a function": (shadowing, PAIR, PAIR),
+    "log2": (lambda log: np.log2(log[0]) * np.log(log[1]) * log[2], TRIPLE),
+    "expm1": (lambda expm: np.expm1(expm[0]) * expm[1], PAIR),
+    "a key": (lambda p: np.sin(p["x"][0] * p["x"][1]) * p["x1"], {"x": PAIR, "x1": 3.0}),
+    "an argument and a part": (lambda p, p0: np.sin(p[0][0] * p[1][1]) * p0[0], [PAIR, PAIR], PAIR),
+    "arrays, an argument and a part": (lambda p, p0: np.sum(np.tanh(p[0] * p[1]) * p0), [PAIR, PAIR], PAIR),
+    "an argument and a key": (lambda p, W: np.sum(np.tanh(p["W"] * W)), {"W": PAIR}, PAIR),
+    "a captured array": (capturing(PAIR), PAIR),
+    "a captured array x0": ((lambda x0: lambda x: np.sin(x[0] * x[1]) * x0[1] * x0[0])(PAIR), PAIR),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_names_of_entries_do_not_collide(name):
+    f, *args = ENTRIES[name]
+    wanted = md.grad(f)(*args)
+    found = md.compile(md.grad(f), *args)(*args)
+    for ours, theirs in zip(
+        md.autodiff.compiling.leaves_of(found), md.autodiff.compiling.leaves_of(wanted), strict=True
+    ):
+        same(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["x", "np", "t1", "lambda_", "dx", "c1", "value_and_grad_f", "sin"])

@@ -75,7 +75,7 @@ def compile(function: Callable[..., Any], *args: Any) -> Compiled:
     parameters = parameter_names(function, len(args))
     if any(isinstance(leaf, Followed) for arg in args for leaf in leaves(arg)):
         raise NotDifferentiable("mathdl.compile", "it is called on a traced array", "compile outside of the function")
-    variables = variables_of(function)
+    variables = variables_of(function, args)
     arrays = [v for v in variables if v.holds_arrays and v.plantable]
     try:
         made = follow(function, args, parameters, arrays)

@@ -7,6 +7,7 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import collections
 import copy
 import dis
 import functools
@@ -26,7 +27,11 @@ __all__ = ["AssignsOutside", "Variable", "planted", "same", "snapshot", "variabl
 _LIBRARIES: Final = frozenset({"numpy", "scipy", "mathdl", "sympy", "matplotlib", *sys.stdlib_module_names}) - {
     "__main__"
 }
-_DEEPEST: Final = 6
+_DEEPEST: Final = 30
+_PLAIN: Final = (dict, list, tuple, set, frozenset, collections.deque, types.SimpleNamespace, type, types.MethodType)
+_FUNCTION: Final = types.FunctionType
+# What has no state of its own that a program could change, or only caches.
+_IDENTICAL: Final = (types.ModuleType, types.MethodType, np.ufunc, np.vectorize, functools.partial, property)
 
 
 class AssignsOutside(NotDifferentiable):
@@ -83,36 +88,61 @@ def _leaves(x: Any, depth: int = 0) -> Iterator[Any]:
 
 
 # ----------------------------------------------------------------------------------------------- finding the variables
-def variables_of(function: Any) -> list[Variable]:
-    """All variables that a function can reach by name, through the functions that it calls too."""
+def variables_of(function: Any, args: Any = ()) -> list[Variable]:
+    """All variables that a function can reach by name, through the functions, objects and classes that it uses too."""
     found: list[Variable] = []
-    _visit(function, found, set())
+    seen: dict[int, Any] = {}  # by id; kept alive, or another thing could get its id
+    _visit(function, found, seen)
+    for arg in args:
+        _visit(arg, found, seen)
     return found
-
-
-def _visit(f: Any, found: list[Variable], seen: set[int]) -> None:
-    if id(f) in seen:
-        return
-    seen.add(id(f))
-    if isinstance(f, functools.partial):
-        for part in (f.func, *f.args, *f.keywords.values()):
-            _take(Variable("an argument of a partial", (part,), 0, part), found, seen)
-    elif isinstance(f, types.MethodType):
-        _take(Variable(f"the object of {f.__name__}", (f.__self__,), 0, f.__self__), found, seen)
-        _visit(f.__func__, found, seen)
-    elif isinstance(f, types.FunctionType):
-        _visit_function(f, found, seen)
-    elif _is_of_the_user(type(f)) and callable(f) and not isinstance(f, type):
-        _take(Variable(f"the {type(f).__name__}", (f,), 0, f), found, seen)
 
 
 def _is_of_the_user(thing: Any) -> bool:
     """Whether a function, class or module was written for the program, and does not come from a library."""
     module = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None) or ""
-    return module.partition(".")[0] not in _LIBRARIES
+    return str(module).partition(".")[0] not in _LIBRARIES
 
 
-def _visit_function(f: types.FunctionType, found: list[Variable], seen: set[int]) -> None:
+def _visit(x: Any, found: list[Variable], seen: dict[int, Any], depth: int = 0) -> None:
+    """Look for variables in whatever a variable holds: functions and what they read, objects, classes, containers."""
+    if id(x) in seen or depth > _DEEPEST or isinstance(x, np.ndarray) or (_is_simple(x) and not isinstance(x, type)):
+        return
+    seen[id(x)] = x
+    parts: Any = ()
+    if isinstance(x, functools.partial):
+        for part in (x.func, *x.args, *x.keywords.values()):
+            _take(Variable("an argument of a partial", (part,), 0, part), found, seen, depth)
+    elif isinstance(x, types.MethodType):
+        _take(Variable(f"the object of {x.__name__}", (x.__self__,), 0, x.__self__), found, seen, depth)
+        parts = (x.__func__,)
+    elif isinstance(x, types.FunctionType):
+        _visit_function(x, found, seen, depth)
+    elif isinstance(x, type):
+        for kind in x.__mro__:
+            if _is_of_the_user(kind):
+                _take(Variable(f"the class {kind.__name__}", (kind,), 0, kind), found, seen, depth)
+                parts = (*parts, *vars(kind).values())
+    elif isinstance(x, property):
+        parts = (x.fget,)
+    elif isinstance(x, (list, tuple, set, frozenset, collections.deque)):
+        parts = list(x)
+    elif isinstance(x, dict):
+        parts = list(x.values())
+    elif not isinstance(x, types.ModuleType):
+        if callable(x) and _is_of_the_user(type(x)):
+            _take(Variable(f"the {type(x).__name__}", (x,), 0, x), found, seen, depth)
+        parts = (type(x), *attributes_of(x).values(), getattr(x, "__wrapped__", None))
+    for part in parts:
+        _visit(part, found, seen, _deeper(x, depth))
+
+
+def _deeper(x: Any, depth: int) -> int:
+    """Objects of libraries can hold very much that does not belong to the program: these are not followed as far."""
+    return depth + (1 if _is_of_the_user(type(x)) or isinstance(x, _PLAIN) else 10)
+
+
+def _visit_function(f: types.FunctionType, found: list[Variable], seen: dict[int, Any], depth: int) -> None:
     own = _is_of_the_user(f)
     globals_read, attributes = _names_in(f.__code__) if own else ([], set())
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
@@ -121,50 +151,42 @@ def _visit_function(f: types.FunctionType, found: list[Variable], seen: set[int]
         except ValueError:  # not yet assigned
             continue
         if own and isinstance(value, types.ModuleType):
-            _take_module(value, attributes, found, seen)
+            _take_module(value, attributes, found, seen, depth)
         elif own:
-            _take(Variable(name, cell, None, value), found, seen)
+            _take(Variable(name, cell, None, value), found, seen, depth)
         elif callable(value):
-            _visit(value, found, seen)
+            _visit(value, found, seen, depth + 1)
     if not own:
         return
     for name in globals_read:
         if name in f.__globals__:
             value = f.__globals__[name]
             if isinstance(value, types.ModuleType):
-                _take_module(value, attributes, found, seen)
+                _take_module(value, attributes, found, seen, depth)
             else:
-                _take(Variable(name, f.__globals__, name, value), found, seen)
+                _take(Variable(name, f.__globals__, name, value), found, seen, depth)
     defaults = zip(f.__code__.co_varnames[: f.__code__.co_argcount][::-1], (f.__defaults__ or ())[::-1], strict=False)
     for name, value in [*defaults, *(f.__kwdefaults__ or {}).items()]:
-        _take(Variable(f"the default of {name}", (value,), 0, value), found, seen)
+        _take(Variable(f"the default of {name}", (value,), 0, value), found, seen, depth)
 
 
-def _take(variable: Variable, found: list[Variable], seen: set[int]) -> None:
-    if any(other.scope is variable.scope and other.key == variable.key for other in found):
-        return
-    value = variable.value
-    of_the_user = _is_of_the_user(value if isinstance(value, type) else type(value))
-    if callable(value) and not isinstance(value, types.FunctionType) and not of_the_user:
-        return  # a function or class of a library
-    found.append(variable)
-    for leaf in _leaves(value):
-        if callable(leaf):
-            _visit(leaf, found, seen)
-    if _is_of_the_user(type(value)) and not isinstance(value, (type, types.FunctionType)):
-        for kind in type(value).__mro__:
-            for part in vars(kind).values() if _is_of_the_user(kind) else ():
-                if isinstance(part, types.FunctionType):
-                    _visit(part, found, seen)
+def _take(variable: Variable, found: list[Variable], seen: dict[int, Any], depth: int) -> None:
+    if not any(other.scope is variable.scope and other.key == variable.key for other in found):
+        found.append(variable)
+        _visit(variable.value, found, seen, depth + 1)
 
 
-def _take_module(module: types.ModuleType, attributes: set[str], found: list[Variable], seen: set[int]) -> None:
+def _take_module(
+    module: types.ModuleType, attributes: set[str], found: list[Variable], seen: dict[int, Any], depth: int
+) -> None:
     if not _is_of_the_user(module):
         return
     for name in sorted(attributes & set(vars(module))):
         value = vars(module)[name]
         if not isinstance(value, types.ModuleType):
-            _take(Variable(name, vars(module), name, value), found, seen)
+            _take(Variable(name, vars(module), name, value), found, seen, depth)
+        elif value is not module and depth < _DEEPEST:
+            _take_module(value, attributes, found, seen, depth + 1)
 
 
 def _names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
@@ -184,26 +206,46 @@ def _names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
 
 # ---------------------------------------------------------------------------------------------------- comparing values
 class _Object:
-    """What is remembered of an object: its type and its attributes."""
+    """What is remembered of an object or a class: its attributes."""
 
     def __init__(self, of: Any, attributes: Any) -> None:
         self.of, self.attributes = of, attributes
 
 
-def snapshot(x: Any, depth: int = 0) -> Any:
+def attributes_of(x: Any) -> dict[str, Any]:
+    """The attributes that an object has of its own, in slots too; of a class, all but those that Python gives it."""
+    if isinstance(x, type):
+        return {name: part for name, part in vars(x).items() if name[:2] != "__" or isinstance(part, _FUNCTION)}
+    found = dict(getattr(x, "__dict__", {}))
+    for kind in type(x).__mro__:
+        for name, part in vars(kind).items():
+            if isinstance(part, types.MemberDescriptorType) and name != "__dict__" and _is_of_the_user(kind):
+                found[name] = getattr(x, name, None)
+    return found
+
+
+def snapshot(x: Any, depth: int = 0, seen: dict[int, Any] | None = None) -> Any:
     """A copy to compare with later: of containers, arrays and the attributes of objects; the thing itself otherwise."""
-    if depth > _DEEPEST or _is_simple(x) or isinstance(x, (types.FunctionType, types.ModuleType, types.MethodType)):
+    seen = {} if seen is None else seen
+    if id(x) in seen or depth > _DEEPEST or (_is_simple(x) and not isinstance(x, type)):
         return x
-    if isinstance(x, (list, tuple)):
-        return [snapshot(part, depth + 1) for part in x]
+    if isinstance(x, type) and not _is_of_the_user(x):
+        return x
+    if isinstance(x, _IDENTICAL) or (isinstance(x, _FUNCTION) and not vars(x)):
+        return x
+    seen[id(x)] = x
+    deeper = _deeper(x, depth)
+    if isinstance(x, (list, tuple, collections.deque)):
+        return [snapshot(part, deeper, seen) for part in x]
     if isinstance(x, dict):
-        return {key: snapshot(part, depth + 1) for key, part in x.items()}
+        return {key: snapshot(part, deeper, seen) for key, part in x.items()}
     if isinstance(x, np.ndarray):
         return x.copy()
-    if isinstance(x, (set, frozenset)):
+    if isinstance(x, (set, frozenset, bytearray)):
         return copy.copy(x)
-    if hasattr(x, "__dict__"):
-        return _Object(x, {key: snapshot(part, depth + 1) for key, part in vars(x).items()})
+    attributes = attributes_of(x)
+    if attributes or isinstance(x, type) or hasattr(x, "__dict__"):
+        return _Object(x, {name: snapshot(part, deeper, seen) for name, part in attributes.items()})
     return x
 
 
@@ -212,8 +254,10 @@ def same(x: Any, before: Any) -> bool:
     if x is before:
         return True
     if isinstance(before, _Object):
-        return x is before.of and same(dict(vars(x)), before.attributes)
-    if isinstance(x, (list, tuple)) and isinstance(before, list):
+        if x is not before.of and not (type(x) is type(before.of) and type(x) is not type and _is_of_the_user(type(x))):
+            return False
+        return same(attributes_of(x), before.attributes)
+    if isinstance(x, (list, tuple, collections.deque)) and isinstance(before, list):
         return len(x) == len(before) and all(map(same, x, before))
     if isinstance(x, dict) and isinstance(before, dict):
         return list(x) == list(before) and all(map(same, x.values(), before.values()))

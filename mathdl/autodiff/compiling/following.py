@@ -29,17 +29,17 @@ __all__ = ["Input", "Made", "follow", "is_input", "parameter_names", "quoted"]
 class Input:
     """One argument, or one captured variable: its tree, and the recorded arrays in the places of its arrays."""
 
-    def __init__(self, recording: Recording, name: str, tree: Any, taken: set[str]) -> None:
-        self.name, self.tree = name, tree
+    def __init__(self, recording: Recording, name: str, tree: Any, taken: set[str], argument: bool) -> None:
+        self.name, self.tree, self.argument = name, tree, argument
         self.entered: dict[str, Recorded] = {}  # path -> recorded
         self.in_sequences: list[Step] = []  # those that stand in lists and tuples, and have no names there
         self.stand_in = self._enter(recording, tree, name, name, taken)
 
     def _enter(self, recording: Recording, x: Any, path: str, name: str, taken: set[str]) -> Any:
         if is_input(x):
-            own = (
-                name if name not in taken else next(n for k in itertools.count(2) if (n := f"{name}_{k}") not in taken)
-            )
+            own = name
+            if name in taken and not (self.argument and path == name):  # an argument is called what it is called
+                own = next(n for k in itertools.count(2) if (n := f"{name}_{k}") not in taken)
             taken.add(own)
             self.entered[path] = recording.enter(_example(x), own)
             if path.endswith("]") and not path.endswith(("']", '"]')):
@@ -112,7 +112,13 @@ def _name(function: Any, parameters: list[str]) -> str:
 def follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]) -> Made:
     if all(_is_small(tree) for tree in (*args, *(v.value for v in arrays))):
         try:
-            return _record(Unrolling(), function, args, parameters, arrays)
+            return _record(
+                Unrolling({*parameters, _name(function, parameters), *(v.name for v in arrays)}),
+                function,
+                args,
+                parameters,
+                arrays,
+            )
         except Exception:
             pass  # what is wrong, if anything, is said when it is recorded with arrays
     return _record(Recording(), function, args, parameters, arrays)
@@ -126,9 +132,9 @@ def _record(
     recording: Recording, function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]
 ) -> Made:
     name = _name(function, parameters)
-    taken = {"np", name}
-    inputs = [Input(recording, name, tree, taken) for name, tree in zip(parameters, args, strict=True)]
-    captured = [Input(recording, v.name, v.value, taken) for v in arrays]
+    taken = {"np", name, *parameters}
+    inputs = [Input(recording, name, tree, taken, True) for name, tree in zip(parameters, args, strict=True)]
+    captured = [Input(recording, v.name, v.value, taken, False) for v in arrays]
     with planted(arrays, [one.stand_in for one in captured]):
         result = function(*(one.stand_in for one in inputs))
         recording.read_labels()

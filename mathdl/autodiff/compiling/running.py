@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from mathdl.arrays import describe
-from mathdl.autodiff.compiling.captured import Variable, same
+from mathdl.autodiff.compiling.captured import Variable, same, snapshot
 from mathdl.autodiff.compiling.following import Input, Made, is_input, quoted
 from mathdl.autodiff.compiling.source import WIDTH, Program
 from mathdl.autodiff.followed import Followed
@@ -87,8 +87,8 @@ class _Guards:
         if is_input(x):
             return
         if isinstance(x, dict):
-            keys = self.know(x.keys() if type(x) is dict else dict(x).keys())
-            conditions.append(f"{e}.__class__ is not {self.know(type(x))} or {e}.keys() != {keys}")
+            keys = self.know(list(x))  # in the same order: a program can go through them
+            conditions.append(f"{e}.__class__ is not {self.know(type(x))} or list({e}) != {keys}")
             for key, part in x.items():
                 self._conditions(f"{e}[{quoted(key)}]", part, conditions)
         elif isinstance(x, (list, tuple)):
@@ -96,7 +96,7 @@ class _Guards:
             for k, part in enumerate(x):
                 self._conditions(f"{e}[{k}]", part, conditions)
         else:
-            conditions.append(f"not {self.know(same)}({e}, {self.know(x)})")
+            conditions.append(f"not {self.know(same)}({e}, {self.know(snapshot(x))})")
 
 
 def _fitting(argument: str, example: Any) -> Callable[[Any], Any]:
@@ -118,9 +118,10 @@ def _fitting(argument: str, example: Any) -> Callable[[Any], Any]:
 
 
 def _other_form(argument: str, tree: Any) -> Callable[[Any], Any]:
+    simple = not isinstance(tree, (list, tuple, dict))
+    wanted = describe(tree) if simple else f"the structure {_sketch(tree)}"
+
     def complain(x: Any) -> Any:
-        simple = not isinstance(tree, (list, tuple, dict))
-        wanted = describe(tree) if simple else f"the structure {_sketch(tree)}"
         came = describe(x) if simple else f"the structure {_sketch(x)}"
         raise InvalidInput(argument, came, f"{wanted}, as when it was compiled; or compile it again")
 
@@ -148,7 +149,7 @@ def assemble(made: Made, fixed: list[Variable]) -> Compiled:
             if cell
             else f"{guards.know(variable.scope)}.cell_contents"
         )
-        whole = one.name if isinstance(one.stand_in, Recorded) else f"_{one.name}"
+        whole = str(one.stand_in.step.label) if isinstance(one.stand_in, Recorded) else f"_{one.name}"
         guards.lines.append(f"{whole} = {read}")
         guards.structure(whole, one.name, one.tree)
         _unpack(one, guards, None, whole)

@@ -7,6 +7,7 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -209,8 +210,10 @@ class Unrolling(Recording):
 
     prefers_forward = True  # zeros of the first tangents vanish at once
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: set[str]) -> None:
         super().__init__()
+        self.reserved = reserved  # names of arguments and of captured arrays
+        self.taken = {"np", *_NUMPY_NAME}
         self.algebra = _Algebra()
         self.operations: dict[Any, Callable[..., Expression]] = {}
         self.on_numbers = self.on_arrays = self.entered = 0
@@ -225,14 +228,26 @@ class Unrolling(Recording):
         self.entered += array.size
         if array.dtype != np.dtype(float) or self.entered > SMALL or array.ndim > 2 or not array.size:
             raise NotUnrolled
-        joint = "_" if label[-1].isdigit() or max(array.shape, default=0) > 10 else ""
-        names = [f"{label}{joint}{joint.join(map(str, place))}" for place in np.ndindex(*array.shape)]
-        entries = [self.algebra.variable(name) for name in (names if array.ndim else [label])]
+        entries = [self.algebra.variable(name) for name in self._names(label, array.shape)]
         if not array.ndim:
             return self.wrap(entries[0], label)
         objects = np.empty(array.size, dtype=object)
         objects[:] = entries
         return self.wrap(objects.reshape(array.shape), label)
+
+    def _names(self, label: str, shape: tuple[int, ...]) -> list[str]:
+        """x0, x1, ... for the entries of x; x_0, x_1, ... if one of these is something else."""
+        if label in self.taken:
+            raise NotUnrolled
+        plain = not label[-1].isdigit() and max(shape, default=0) <= 10
+        for joint in ("", "_") if plain else ("_",):
+            names = (
+                [f"{label}{joint}{joint.join(map(str, place))}" for place in np.ndindex(*shape)] if shape else [label]
+            )
+            if not (self.taken | (self.reserved - {label})).intersection(names):
+                self.taken.update(names, [label])
+                return names
+        raise NotUnrolled
 
     def wrap(self, entries: Any, label: str | None = None) -> Recorded:
         if isinstance(entries, np.ndarray) and entries.ndim:
@@ -405,7 +420,7 @@ def _entries(x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- writing
 def write_numbers(recording: Unrolling, inputs: list[Recorded], results: list[Any]) -> Program:
     """Write an unrolled program as source; as `mathdl.autodiff.source.write`."""
-    writer = _Writer(recording.algebra)
+    writer = _Writer(recording.algebra, recording.taken | recording.reserved)
     ends = [_entries(x) for x in results]
     for end in ends:
         for e in end.flat if isinstance(end, np.ndarray) else [end]:
@@ -421,13 +436,13 @@ def write_numbers(recording: Unrolling, inputs: list[Recorded], results: list[An
 class _Writer:
     """Expressions as text, with a line for each that is used more than once or is long."""
 
-    def __init__(self, algebra: _Algebra) -> None:
+    def __init__(self, algebra: _Algebra, taken: set[str]) -> None:
         self.lift = algebra.lift
         self.width = 70 if len(algebra.known) < 400 else 500  # characters; what is long is not read line by line
         self.lines: list[str] = []
         self.functions: set[str] = set()
         self.texts: dict[int, tuple[str, int]] = {}
-        self.temporaries = 0
+        self.temporaries = (name for k in itertools.count(1) if (name := f"t{k}") not in taken)
 
     def count(self, root: Expression) -> None:
         """How often each expression is used."""
@@ -477,8 +492,7 @@ class _Writer:
             else:
                 text = e.template.format(*parts)
         if e.uses > 1 or len(text) > self.width:
-            self.temporaries += 1
-            name = f"t{self.temporaries}"
+            name = next(self.temporaries)
             self.lines.append(f"{name} = {text}")
             return name, _ATOM
         return text, e.level
