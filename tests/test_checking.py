@@ -616,16 +616,16 @@ def test_a_vague_engine_is_set_aside_and_finds_no_kinks(monkeypatch, error):
 
 def test_a_function_that_asks_for_types_is_refused():
     def another(x):
-        return x**2 if isinstance(x, np.ndarray) else x**3
+        return x**2 if type(x) is np.ndarray else x**3
 
     def another_shape(x):
-        return x if isinstance(x, np.ndarray) else x[None]
+        return x if type(x) is np.ndarray else x[None]
 
     def not_a_number(x):
-        return x if isinstance(x, np.ndarray) else x * np.nan
+        return x if type(x) is np.ndarray else x * np.nan
 
     def same_value(x):
-        return x**2 if isinstance(x, np.ndarray) else x * x.value
+        return x**2 if type(x) is np.ndarray else x * x.value
 
     claims = {another: lambda x: np.diag(2 * x), another_shape: lambda x: np.eye(2), not_a_number: lambda x: np.eye(2)}
     for f, claim in claims.items():

@@ -753,9 +753,7 @@ def test_names_of_entries_do_not_collide(name):
     f, *args = ENTRIES[name]
     wanted = md.grad(f)(*args)
     found = md.compile(md.grad(f), *args)(*args)
-    for ours, theirs in zip(
-        md.autodiff.compiling.leaves_of(found), md.autodiff.compiling.leaves_of(wanted), strict=True
-    ):
+    for ours, theirs in zip(md.autodiff.trees.leaves(found), md.autodiff.trees.leaves(wanted), strict=True):
         same(ours, theirs)
 
 
