@@ -648,6 +648,41 @@ def test_in_place_operators_on_own_arrays():
     same(compiled(np.arange(3.0)), derivative(np.arange(3.0)))
 
 
+def test_buffers_may_be_written_into_between_steps():
+    """The example hides it: all products are zero."""
+
+    def f(x):
+        buffer, y = np.zeros(x.size), 0.0
+        for k in range(3):
+            buffer[:] = k
+            y = y + x * buffer
+        return np.sum(y)
+
+    for size in (3, 10_000):
+        same(md.compile(f, np.zeros(size))(np.ones(size)), f(np.ones(size)))
+
+
+def test_what_a_program_catches_is_refused_all_the_same():
+    def branch(x):
+        try:
+            scale = 2.0 if x[0] > 0 else 3.0
+        except Exception:
+            scale = 2.0
+        return scale * np.sum(x**2)
+
+    def conversion(x):
+        try:
+            return np.sum(x) * 0.0 + float(np.sum(x))
+        except TypeError:
+            return np.sum(x) * 0.0 + 6.0
+
+    x = np.array([1.0, 2.0, 3.0])
+    for f in (branch, conversion):
+        for derivative in (f, md.grad(f)):
+            with pytest.raises(NotDifferentiable):
+                md.compile(derivative, x)
+
+
 def test_what_only_plain_arrays_can_do_is_refused_by_name():
     table = np.eye(3)
     for f in (
