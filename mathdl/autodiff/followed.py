@@ -27,4 +27,4 @@ class Followed:
         """What ``isinstance`` is told outside of mathdl and NumPy: the program must not take another way than usual."""
         if sys._getframe(1).f_code.co_filename.startswith(INSIDE):
             return type(self)
-        return np.ndarray if self.ndim else np.float64  # type: ignore[attr-defined]
+        return np.ndarray if self.ndim else self.dtype.type  # type: ignore[attr-defined]

@@ -154,8 +154,8 @@ def _methods() -> None:
         "transpose": _shape_method(np.transpose),
         "compress": lambda self, condition, axis=None: call_function(np.compress, (condition, self), {"axis": axis}),
         "flatten": lambda self, order="C": call_function(np.ravel, (self,), {"order": order}).same(),
-        "conj": lambda self: elementwise(np.conjugate, (self,)),
-        "conjugate": lambda self: elementwise(np.conjugate, (self,)),
+        "conj": lambda self: self,  # as NumPy does with real numbers
+        "conjugate": lambda self: self,
     }
     for name, found in particular.items():
         setattr(Traced, name, found)

@@ -128,7 +128,7 @@ def _settled(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         if x.dtype.kind == "O":
             return recorded(x)
-        return x.copy() if x.nbytes <= 2**15 else x
+        return x.copy()
     return x
 
 
@@ -223,7 +223,7 @@ class Recorded(Followed):
         name = getattr(function, "__name__", "")
         if kwargs.get("out") is not None or name in IN_PLACE:
             raise refuse(function, "it writes into an existing array", "np.where(mask, new, old)")
-        if name in SHAPED_BY_VALUES or (name == "where" and len(args) + len(kwargs) == 1):
+        if _is_shaped_by_values(name, args, kwargs):
             raise refuse(
                 function,
                 "the shape of its result depends on values, and a compiled program has fixed shapes",
@@ -322,9 +322,12 @@ class RecordedArray(Recorded):
 
     def __getitem__(self, key: Any) -> Any:
         for part in key if type(key) is tuple else (key,):
-            if isinstance(part, Recorded) and part.dtype.kind == "b":
+            ends = (part.start, part.stop, part.step) if isinstance(part, slice) else ()
+            if (isinstance(part, Recorded) and part.dtype.kind == "b") or any(
+                isinstance(end, Recorded) for end in ends
+            ):
                 raise refuse(
-                    "x[mask]",
+                    "x[mask]" if not ends else "x[i:j]",
                     "the shape of its result depends on values, and a compiled program has fixed shapes",
                     "np.where(mask, x, 0.0), or the same without mathdl.compile",
                 )
@@ -382,6 +385,27 @@ SHAPED_BY_VALUES: Final = frozenset(
     intersect1d setdiff1d setxor1d trim_zeros histogram_bin_edges
     """.split()
 )
+# By the values of these arguments, if they are not fixed when compiling: the place in the call, and the names.
+SHAPED_BY_ARGUMENT: Final = {
+    **dict.fromkeys("repeat reshape broadcast_to tile split array_split delete insert resize expand_dims".split(), 1),
+    **dict.fromkeys("sum mean max min prod std var any all argmax argmin median diag diagonal diff pad".split(), 1),
+    **dict.fromkeys("squeeze concatenate stack".split(), 1),
+    **dict.fromkeys("linspace logspace geomspace".split(), 2),
+}
+SHAPING: Final = frozenset(
+    "repeats shape reps indices_or_sections obj new_shape axis pad_width num k offset n minlength".split()
+)
+
+
+def _is_shaped_by_values(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the shape of a function's result depends on the values of what is recorded."""
+    if name in SHAPED_BY_VALUES or (name == "where" and len(args) + len(kwargs) == 1):
+        return True
+    if name == "bincount" and len(args) < 3 and "minlength" not in kwargs:
+        return any(isinstance(x, Recorded) for x in (*args[:1], kwargs.get("x")))
+    place = SHAPED_BY_ARGUMENT.get(name, len(args))
+    shaping = (*args[place : place + 1], *(kwargs[key] for key in SHAPING.intersection(kwargs)))
+    return next(_recorded_in(shaping), None) is not None
 
 
 def _operators() -> None:

@@ -312,8 +312,8 @@ class Traced(Followed):
     def astype(
         self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
     ) -> Any:
-        """The same numbers in another floating-point type."""
-        return cast(self, np.dtype(dtype))
+        """The same numbers in another floating-point type; without a copy, perhaps this very array."""
+        return self if not copy and np.dtype(dtype) == self.dtype else cast(self, np.dtype(dtype))
 
     def copy(self, order: str = "C") -> Traced:
         return self.same()

@@ -72,6 +72,18 @@ def list_of_numbers(x):
     return np.array(y)
 
 
+def in_place(same_array):
+    """A program that changes an array after it was given another name, or copied."""
+
+    def f(x):
+        y = x * 2.0
+        z = same_array(y)
+        y += 1.0
+        return z**2 + y
+
+    return f
+
+
 ATTACKS = {
     f.__name__: f
     for f in (in_a_thread, into_objects, into_objects_by_out, into_floats_from_objects, into_floats_by_mask,
@@ -130,6 +142,15 @@ ATTACKS = {
     "std of a list": lambda x: np.std([x[0], x[1]]),
     "objects as floats": lambda x: np.array([x[0], x[1]]).astype(float),
     "objects as booleans": lambda x: np.array([x[0], x[1]]).astype(bool) * x[0],
+    "astype without a copy": in_place(lambda y: y.astype(float, copy=False)),
+    "astype": in_place(lambda y: y.astype(float)),
+    "y.conj()": in_place(lambda y: y.conj()),
+    "y.conjugate()": in_place(lambda y: y.conjugate()),
+    "np.conj": in_place(np.conj),
+    "np.real": in_place(np.real),
+    "np.asarray": in_place(np.asarray),
+    "np.array": in_place(np.array),
+    "+y": in_place(lambda y: +y),
     "objects clipped": lambda x: np.array([x[0], x[1]]).clip(0.4, 0.5),
 }  # fmt: skip
 
@@ -177,3 +198,17 @@ def test_isinstance_answers_as_for_plain_arrays():
         np.testing.assert_array_equal(derivative(of_array)(x), 2 * x)
         np.testing.assert_array_equal(derivative(of_number)(x), [3.0, 0.0])
     np.testing.assert_array_equal(ad.hessian(of_array)(x), 2 * np.eye(2))
+
+
+def test_isinstance_knows_integers_and_single_precision():
+    def of_integer(x, n):
+        return x[0] ** 2 if isinstance(n, (int, np.integer)) and not isinstance(n, float) else x[0]
+
+    def of_single(x):
+        return x[0] ** 2 if isinstance(x[0], np.float32) and not isinstance(x[0], float) else x[0]
+
+    x = np.array([1.5, 2.0])
+    compiled = ad.compile(ad.grad(of_integer), x, np.int64(2))
+    np.testing.assert_array_equal(compiled(x, np.int64(3)), [3.0, 0.0])
+    for derivative in (ad.grad(of_single), ad.compile(ad.grad(of_single), np.float32(x))):
+        np.testing.assert_array_equal(derivative(np.float32(x)), [3.0, 0.0])

@@ -645,6 +645,41 @@ def test_in_place_operators_on_own_arrays():
     same(compiled(np.arange(3.0)), derivative(np.arange(3.0)))
 
 
+def test_buffers_may_be_written_into_between_steps():
+    """The example hides it: all products are zero."""
+
+    def f(x):
+        buffer, y = np.zeros(x.size), 0.0
+        for k in range(3):
+            buffer[:] = k
+            y = y + x * buffer
+        return np.sum(y)
+
+    for size in (3, 10_000):
+        same(md.compile(f, np.zeros(size))(np.ones(size)), f(np.ones(size)))
+
+
+def test_what_a_program_catches_is_refused_all_the_same():
+    def branch(x):
+        try:
+            scale = 2.0 if x[0] > 0 else 3.0
+        except Exception:
+            scale = 2.0
+        return scale * np.sum(x**2)
+
+    def conversion(x):
+        try:
+            return np.sum(x) * 0.0 + float(np.sum(x))
+        except TypeError:
+            return np.sum(x) * 0.0 + 6.0
+
+    x = np.array([1.0, 2.0, 3.0])
+    for f in (branch, conversion):
+        for derivative in (f, md.grad(f)):
+            with pytest.raises(NotDifferentiable):
+                md.compile(derivative, x)
+
+
 def test_what_only_plain_arrays_can_do_is_refused_by_name():
     table = np.eye(3)
     for f in (
@@ -717,6 +752,47 @@ def test_the_source_runs_by_itself():
     value, gradient = space["value_and_grad_loss"](PARAMS, X, LABELS)
     assert value == compiled(PARAMS, X, LABELS)[0]
     np.testing.assert_array_equal(gradient["W"], compiled(PARAMS, X, LABELS)[1]["W"])
+
+
+SHORT, NARROW = np.array([0.3, 0.8, 1.4]), np.ones(3, np.float32)
+# program, example, other arguments: here another order of the same operations gives something else
+ROUNDED = {
+    "a + (b - a)": (lambda x: x[0] + (x[1] - x[0]), SHORT, np.array([1e16, 1.0, 0.0])),
+    "a * (b * c)": (lambda x: x[0] * (x[1] * x[2]), SHORT, np.array([1e200, 1e200, 1e-200])),
+    "small factors": (lambda x: (1e-200 * x[0]) * (1e-200 * x[1]), SHORT, np.array([1e200, 1e200, 0.0])),
+    "factors below 1": (lambda x: (1e-9 * x[0]) * (1e-9 * x[1]), SHORT, np.array([1e160, 1e155, 0.0])),
+    "a small factor twice": (lambda x: 1e-200 * (1e-200 * (x[0] * x[0])), SHORT, np.array([1e154, 0.0, 0.0])),
+    "of an array": (lambda x: 1e-200 * (1e-200 * (np.cumsum(x) * 1e160 * 1e100)), SHORT, np.ones(3)),
+    "integers that overflow": (lambda x: 2.0 * (100 * x), np.ones(3, np.int8), np.array([1, 2, 3], np.int8)),
+    "a double number": (lambda x: x * np.float64(10.0) / np.float64(10.0), NARROW, np.float32([1e38, 2e38, 3e38])),
+    "doubles": (lambda x: x * np.full(3, 10.0) / np.full(3, 10.0), NARROW, np.float32([1e38, 2e38, 3e38])),
+    "keepdims=1": (lambda x: x / np.sum(x, axis=1, keepdims=1), np.ones((3, 3)), np.arange(9.0).reshape(3, 3) + 1.0),
+    "an axis of NumPy's": (lambda x: np.sum(x, axis=np.int64(0)), np.ones((3, 3)), np.arange(9.0).reshape(3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_operations_keep_their_order_and_type(name):
+    f, x, other = ROUNDED[name]
+    same(md.compile(f, x)(other), f(other))
+
+
+LENGTHS = {
+    "a slice": lambda x, n: np.mean(x[:n]),
+    "repeat": lambda x, n: np.mean(np.repeat(x, n)),
+    "reshape": lambda x, n: np.sum(np.mean(np.reshape(x, (n, -1)), axis=0) ** 2),
+    "an axis": lambda x, n: np.mean(np.sum(np.reshape(x, (1, 6)), axis=n) ** 2),
+    "split": lambda x, n: np.mean(np.split(x, (n,))[0]),
+    "delete": lambda x, n: np.mean(np.delete(x, np.stack([n, 0]))),
+    "bincount": lambda x, n: np.sum(np.bincount(np.stack([n, 1]))) * np.bincount(np.stack([n, 1])).size * np.sum(x),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("way", [md.grad, lambda f: f])
+def test_shapes_do_not_depend_on_arguments(name, way):
+    with pytest.raises(NotDifferentiable):
+        md.compile(way(LENGTHS[name]), np.ones(6), np.int64(1))
 
 
 def shadowing(x, sin):

@@ -12,7 +12,7 @@ import numpy as np
 
 from mathdl.autodiff.recording import Recorded, Step, embedded, found_in, put, scattered
 
-__all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "parts_of"]
+__all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "moderate", "parts_of"]
 
 LARGE: Final = 2**13  # bytes: results of this size are written over operands that nobody needs any more
 
@@ -119,7 +119,8 @@ class Cleaner:
             mine, other = result[k], result[1 - k]
             candidate = mine
             if isinstance(mine, np.ndarray) and mine.size and mine.dtype == dtype and is_uniform(mine):
-                candidate = float(mine.flat[0]) if mine.dtype == np.dtype(float) else mine.flat[0]
+                same = mine.dtype == np.dtype(float) == getattr(other, "dtype", None)
+                candidate = float(mine.flat[0]) if same else mine.flat[0]
             elif isinstance(mine, Value) and mine.function is np.broadcast_to:
                 candidate = mine.args[0]
             if candidate is not mine and _broadcast(candidate, other) == shape:
@@ -205,6 +206,11 @@ def _shortcut(step: Step, args: Any, kwargs: Any) -> Value | None:
     return None
 
 
+def moderate(number: float) -> bool:
+    """Whether two factors can be made this one: with far larger or smaller ones, it is no longer the same product."""
+    return 1e-100 < abs(number) < 1e100
+
+
 def _folded(step: Step, args: Any) -> Any:
     """2 * (3 * x) as 6 * x."""
     if step.function is not np.multiply:
@@ -212,7 +218,13 @@ def _folded(step: Step, args: Any) -> Any:
     for number, other in ((args[0], args[1]), (args[1], args[0])):
         if type(number) is float and isinstance(other, Value) and other.function is np.multiply and other.shape:
             for inner, rest in (other.args, other.args[::-1]):
-                if type(inner) in (float, int) and isinstance(rest, Value) and rest.dtype == other.dtype:
+                if (
+                    type(inner) in (float, int)
+                    and isinstance(rest, Value)
+                    and rest.dtype == other.dtype
+                    and rest.dtype.kind == "f"
+                    and moderate(number * inner)
+                ):
                     return (number * inner, rest)
     return args
 

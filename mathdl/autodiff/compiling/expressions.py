@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.compiling.cleaning import Value, axes_of, is_uniform
+from mathdl.autodiff.compiling.cleaning import Value, axes_of, is_uniform, parts_of
 from mathdl.autodiff.naming import full_name
 from mathdl.autodiff.recording import as_type, indexed, item
 
@@ -49,6 +49,7 @@ class Writer:
         self.namespace = namespace
         self.taken: set[str] = set()  # names of variables
         self.constants: dict[Any, str] = {}
+        self.narrow = False  # whether an operand has fewer bits: then NumPy's numbers are not as good as Python's
         self.texts: dict[int, Text] = {}  # of each value: its name, or its expression where that is written in place
 
     def plain(self, x: Any) -> Text:
@@ -66,6 +67,8 @@ class Writer:
             return Text("..." if x is Ellipsis else repr(x))
         if isinstance(x, np.bool_):
             return Text(repr(bool(x)))
+        if isinstance(x, (np.float64, np.int64)) and self.narrow:
+            return Text(f"np.{x.dtype.name}({self.plain(x.item()).text})")
         if isinstance(x, (int, np.integer)):
             return _signed(repr(int(x)))
         if isinstance(x, float) or (isinstance(x, np.ndarray) and x.ndim == 0 and x.dtype == np.dtype(float)):
@@ -129,6 +132,7 @@ class Writer:
     def expression(self, value: Value) -> Text:
         """One step as an expression."""
         f, args, kwargs = value.function, value.args, value.kwargs
+        self.narrow = any(getattr(part.dtype, "itemsize", 8) < 8 for part in parts_of(args))
         if f in ELEMENTWISE_TEXT and len(args) == 2 and not kwargs:
             sign, level = ELEMENTWISE_TEXT[f]
             left, right = self.plain(args[0]), self.plain(args[1])
@@ -226,10 +230,12 @@ def _write_reduction(writer: Writer, value: Value) -> Text | None:
     x = given.pop("a", None)
     if not isinstance(x, Value) or len(value.args) > 2 or set(given) - {"axis", "keepdims"} or not x.shape:
         return None
-    axis, keepdims = given.get("axis"), given.get("keepdims", False)
+    if given.get("keepdims", False) not in (True, False) or isinstance(given.get("axis"), Value):
+        return None
+    axis, keepdims = given.get("axis"), bool(given.get("keepdims", False))
     if value.function is np.add.reduce and "axis" not in given:
         axis = 0
-    axes = tuple(range(len(x.shape))) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(range(len(x.shape))) if axis is None else (axis,) if np.ndim(axis) == 0 else tuple(axis)
     options = []
     if len(axes) != len(x.shape) or keepdims is True:
         options.append(f"axis={writer.plain(axes[0] if len(axes) == 1 else axes).text}")

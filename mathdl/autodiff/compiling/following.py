@@ -19,6 +19,7 @@ from mathdl.autodiff.compiling.captured import Variable, planted
 from mathdl.autodiff.compiling.source import Program, write
 from mathdl.autodiff.compiling.unrolled import SMALL, NotUnrolled, Unrolling, write_numbers
 from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.naming import begin_run, end_run
 from mathdl.autodiff.recording import Recorded, Recording, Step, recorded
 from mathdl.autodiff.trees import leaves
 from mathdl.errors import InvalidInput
@@ -136,7 +137,13 @@ def _record(
     inputs = [Input(recording, name, tree, taken, True) for name, tree in zip(parameters, args, strict=True)]
     captured = [Input(recording, v.name, v.value, taken, False) for v in arrays]
     with planted(arrays, [one.stand_in for one in captured]):
-        result = function(*(one.stand_in for one in inputs))
+        refused = begin_run()
+        try:
+            result = function(*(one.stand_in for one in inputs))
+        finally:
+            end_run()
+        if refused:  # and the function has caught the error, and gone on without what was refused
+            raise refused[0]
         recording.read_labels()
     made = Made(name, inputs, captured, arrays)
     ends: list[Any] = []

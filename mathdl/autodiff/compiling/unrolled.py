@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.compiling.cleaning import moderate
 from mathdl.autodiff.compiling.source import Program
 from mathdl.autodiff.recording import (
     Recorded,
@@ -148,7 +149,7 @@ class _Algebra:
                 return self.negative(b)
             if b.template == "-{}":
                 return self.multiply(-factor, b.operands[0])
-            if b.template == "{} * {}" and b.operands[0].value is not None:
+            if b.template == "{} * {}" and b.operands[0].value is not None and moderate(factor * b.operands[0].value):
                 return self.multiply(factor * b.operands[0].value, b.operands[1])
             return self.make("{} * {}", _TIMES, a, b)
         if b.template == "-{}":
@@ -159,6 +160,8 @@ class _Algebra:
             a.template == b.template == "{} * {}"
             and a.operands[0].value is not None
             and b.operands[0].value is not None
+            and all(abs(e.operands[0].value) >= 1 for e in (a, b))  # or x * y could be too large where a * b is not
+            and moderate(a.operands[0].value * b.operands[0].value)
         ):
             both = self.multiply(a.operands[1], b.operands[1])
             return self.multiply(a.operands[0].value * b.operands[0].value, both)
@@ -484,7 +487,7 @@ class _Writer:
             parts = []
             for k, part in enumerate(_in_order(e)):
                 inner, level = self.texts[part.number]
-                needed = e.level + (k == 1 and e.template not in ("{} + {}", "{} * {}")) + (e.level == _POWER)
+                needed = e.level + (k == 1) + (e.level == _POWER)  # a + (b + c) is not rounded as a + b + c
                 parts.append(inner if level >= needed else f"({inner})")
             if parts[-1][0] == "-" and len(parts) == 2:
                 plus = e.template == "{} + {}"  # a + (-b) is a - b
