@@ -405,7 +405,7 @@ def _is_shaped_by_values(name: str, args: tuple[Any, ...], kwargs: dict[str, Any
         return any(isinstance(x, Recorded) for x in (*args[:1], kwargs.get("x")))
     place = SHAPED_BY_ARGUMENT.get(name, len(args))
     shaping = (*args[place : place + 1], *(kwargs[key] for key in SHAPING.intersection(kwargs)))
-    return next(_recorded_in(shaping), None) is not None
+    return next(found_in(shaping, Recorded), None) is not None
 
 
 def _operators() -> None:
