@@ -132,7 +132,7 @@ class Writer:
     def expression(self, value: Value) -> Text:
         """One step as an expression."""
         f, args, kwargs = value.function, value.args, value.kwargs
-        self.narrow = any(getattr(part.dtype, "itemsize", 8) < 8 for part in parts_of(args))
+        self.narrow = any(getattr(part.dtype, "itemsize", 8) < 8 for part in parts_of(value))
         if f in ELEMENTWISE_TEXT and len(args) == 2 and not kwargs:
             sign, level = ELEMENTWISE_TEXT[f]
             left, right = self.plain(args[0]), self.plain(args[1])
