@@ -445,7 +445,11 @@ def test_captured_variables_are_restored_and_may_not_be_assigned():
     assert weight.__class__ is np.ndarray
 
 
-class Scaled:
+class Meta(type):
+    exponent = 2
+
+
+class Scaled(metaclass=Meta):
     factor = 2.0
 
     def plain(self, x):
@@ -499,6 +503,7 @@ STATES = {
     "an attribute of the class": (lambda x: SCALED.energy(x), lambda: setattr(Scaled, "factor", 3.0)),
     "of the class of a method": (SCALED.energy, lambda: setattr(Scaled, "factor", 3.0)),
     "a class that holds settings": (lambda x: np.sum(Scaled.factor * x**2), lambda: setattr(Scaled, "factor", 3.0)),
+    "an attribute of a metaclass": (lambda x: np.sum(x**Scaled.exponent), lambda: setattr(Meta, "exponent", 3)),
     "another method": (lambda x: SCALED.energy(x), lambda: setattr(Scaled, "energy", Scaled.plain)),
     "a slot": (lambda x: np.sum(SLOTTED.scale * x**2), lambda: setattr(SLOTTED, "scale", 3.0)),
     "another ufunc": (lambda x: np.sum(ACTIVATE(x)), lambda: globally("ACTIVATE", np.cos)),
@@ -522,6 +527,7 @@ STATES = {
 @pytest.mark.parametrize("name", STATES)
 def test_no_state_changes_in_silence(name, monkeypatch):
     monkeypatch.setattr(Scaled, "factor", 2.0)
+    monkeypatch.setattr(Meta, "exponent", 2)
     monkeypatch.setattr(Scaled, "energy", Scaled.energy)
     monkeypatch.setitem(globals(), "ACTIVATE", np.sin)
     monkeypatch.setitem(globals(), "PARTIAL", functools.partial(weighted, weight=np.ones(3)))

@@ -119,6 +119,7 @@ def _visit(x: Any, found: list[Variable], seen: dict[int, Any], depth: int = 0) 
     elif isinstance(x, types.FunctionType):
         _visit_function(x, found, seen, depth)
     elif isinstance(x, type):
+        parts = (type(x),)
         for kind in x.__mro__:
             if _is_of_the_user(kind):
                 _take(Variable(f"the class {kind.__name__}", (kind,), 0, kind), found, seen, depth)
@@ -217,11 +218,21 @@ def attributes_of(x: Any) -> dict[str, Any]:
     if isinstance(x, type):
         return {name: part for name, part in vars(x).items() if name[:2] != "__" or isinstance(part, _FUNCTION)}
     found = dict(getattr(x, "__dict__", {}))
-    for kind in type(x).__mro__:
-        for name, part in vars(kind).items():
-            if isinstance(part, types.MemberDescriptorType) and name != "__dict__" and _is_of_the_user(kind):
-                found[name] = getattr(x, name, None)
+    kind: Any = type(x)
+    for name in _slots_of(kind):
+        found[name] = getattr(x, name, None)
     return found
+
+
+@functools.lru_cache
+def _slots_of(kind: type) -> list[str]:
+    return [
+        name
+        for base in kind.__mro__
+        if _is_of_the_user(base)
+        for name, part in vars(base).items()
+        if isinstance(part, types.MemberDescriptorType)
+    ]
 
 
 def snapshot(x: Any, depth: int = 0, seen: dict[int, Any] | None = None) -> Any:
