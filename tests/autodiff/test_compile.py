@@ -964,3 +964,11 @@ def test_the_source_keeps_products_apart():
         compiled = md.compile(f, x)
         assert f" {text}\n" in compiled.source
         np.testing.assert_array_equal(compiled(x), f(x))
+
+
+def test_the_example_may_be_a_point_without_a_derivative():
+    """There the derivative is nan where zero meets infinity; what is compiled holds for other points all the same."""
+    derivative = md.jacobian(lambda x: np.array([np.log(x[0]) * x[1], np.sqrt(x[0]) / x[1]]))
+    with np.errstate(all="ignore"):
+        compiled = md.compile(derivative, np.array([0.0, 0.0]))
+    same(compiled(np.array([2.0, 3.0])), derivative(np.array([2.0, 3.0])))
