@@ -162,8 +162,9 @@ def render(results: Results) -> str:
             "## Goals", "", f"{held} of {len(GOALS)} goals hold; {measured} could be measured.", "",
             *_table(("work", "goal", "measured", ""), judged), "",
             "## Times", "",
-            "Medians over rounds that take turns. Each peer runs in a process of its own, once with the allocator's "
-            "defaults and once with its", "trimming off, and the better is quoted; mathdl, NumPy by hand and the floor "
+            "Medians over rounds that take turns. Each peer runs in processes of its own, some with the allocator's "
+            "defaults and as many with",
+            "its trimming off, and the best is quoted; mathdl, NumPy by hand and the floor "
             "share a process, and their ratios are taken in it.",
             *_times(results), "",
             "## Import", "",

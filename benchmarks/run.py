@@ -26,6 +26,7 @@ from benchmarks.workloads import WORKLOADS
 __all__ = ["main", "measure"]
 
 RESULTS = Path(__file__).with_name("results.md")
+PROCESSES = 3  # of each kind: where the system puts a process and its threads decides on a factor of two
 # What keeps glibc from giving memory back to the system after each large array; other allocators ignore it.
 ALLOCATORS = {
     "defaults": {},
@@ -69,11 +70,13 @@ def _child(work: str, name: str, quick: bool, allocator: dict[str, str]) -> dict
 
 # -------------------------------------------------------------------------------------------------------- all of them
 def _rows(work: str, runs: dict[str, dict[str, Any]]) -> list[Row]:
-    """The better of the runs with different allocators, for each way; ratios to the floor of the same run."""
+    """The best run of each way, and the best with the allocator's defaults; ratios to the floor of the same run."""
     times = {key: {way: (seconds, built) for way, seconds, built in run["rows"]} for key, run in runs.items()}
+    plain = [key for key in times if key.startswith("defaults")]
     rows = []
-    for way, (defaults, _) in times["defaults"].items():
+    for way in times[plain[0]]:
         best = min(times, key=lambda key: times[key][way][0])
+        defaults = min(times[key][way][0] for key in plain)
         seconds, floor = times[best][way][0], times[best].get("floor")
         built = min(run[way][1] for run in times.values())
         rows.append(Row(work, way, seconds, defaults, built, seconds / floor[0] if floor else None))
@@ -84,7 +87,8 @@ def _collect(quick: bool) -> Results:
     machine = _machine()
     rows: list[Row] = []
     notes = [f"{name} is not installed: skipped" for name, peer in PEERS.items() if not is_installed(peer)]
-    allocators = {"defaults": ALLOCATORS["defaults"]} if quick else ALLOCATORS
+    kinds = {"defaults": ALLOCATORS["defaults"]} if quick else ALLOCATORS
+    allocators = {f"{key} {k}": variables for k in range(1 if quick else PROCESSES) for key, variables in kinds.items()}
     for work, workload in WORKLOADS.items():
         for name in workload.peers:
             if not is_installed(PEERS[name]):

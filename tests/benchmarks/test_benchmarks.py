@@ -109,17 +109,18 @@ def test_a_full_run_tries_both_allocators_and_a_quick_one_the_defaults(monkeypat
         return {"rows": [("floor", 1.0, 0.0)], "notes": ["once"]}
 
     results = collection(monkeypatch, quick=False, child=child)
-    assert tried == [[], ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]]
+    assert tried == [[], ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]] * run.PROCESSES
     assert results.notes == ["once"]
     tried.clear()
     collection(monkeypatch, quick=True, child=child)
     assert tried == [[]]
 
 
-def test_the_better_allocator_is_quoted_with_its_own_floor():
+def test_the_best_process_is_quoted_with_its_own_floor():
     runs = {
-        "defaults": {"rows": [("floor", 1.0, 0.0), ("mathdl, traced", 4.0, 0.3)]},
-        "kept": {"rows": [("floor", 2.0, 0.0), ("mathdl, traced", 3.0, 0.2)]},
+        "defaults 0": {"rows": [("floor", 1.5, 0.0), ("mathdl, traced", 5.0, 0.4)]},
+        "defaults 1": {"rows": [("floor", 1.0, 0.0), ("mathdl, traced", 4.0, 0.3)]},
+        "kept 0": {"rows": [("floor", 2.0, 0.0), ("mathdl, traced", 3.0, 0.2)]},
     }
     floor, traced = run._rows("mlp", runs)
     assert floor == Row("mlp", "floor", 1.0, 1.0, 0.0, 1.0)
