@@ -972,3 +972,27 @@ def test_the_example_may_be_a_point_without_a_derivative():
     with np.errstate(all="ignore"):
         compiled = md.compile(derivative, np.array([0.0, 0.0]))
     same(compiled(np.array([2.0, 3.0])), derivative(np.array([2.0, 3.0])))
+
+
+@pytest.mark.parametrize("directions", [1, 4])
+def test_pushes_and_pulls(directions):
+    """Tangents and cotangents are arguments too, K of them at once or one alone."""
+
+    def f(x):
+        return np.tanh(x) * np.sum(x**2)
+
+    def push(x, v):
+        return md.jvp(f, (x,), (v,))
+
+    def pull(x, g):
+        return md.vjp(f, x)[1](g)
+
+    x, v = rng.normal(size=3), rng.normal(size=(directions, 3) if directions > 1 else 3)
+    for function in (push, pull, lambda x, v: md.hvp(lambda x: np.sum(f(x)), x, v if v.ndim == 1 else v[0])):
+        compiled = md.compile(function, x, v)
+        for a, b in zip(
+            md.autodiff.trees.leaves(compiled(2 * x, 3 * v)),
+            md.autodiff.trees.leaves(function(2 * x, 3 * v)),
+            strict=True,
+        ):
+            same(a, b)
