@@ -32,6 +32,7 @@ __all__ = [
     "prefers_forward",
     "put",
     "recorded",
+    "replaced",
     "run",
     "scattered",
 ]
@@ -104,18 +105,23 @@ def item(values: Any, k: int) -> Any:
     return values[k]
 
 
-def _plain(x: Any) -> Any:
-    """Arguments with the example values in place of what is recorded."""
+def replaced(x: Any, of: Callable[[Any], Any]) -> Any:
+    """An argument, however it is nested, with ``of(r)`` in place of each recorded array ``r``."""
     kind = type(x)
     if kind is RecordedArray or kind is RecordedNumber:
-        return x.step.value
+        return of(x)
     if kind is tuple or kind is list:
-        return kind([_plain(part) for part in x])
+        return kind([replaced(part, of) for part in x])
     if kind is dict:
-        return {name: _plain(part) for name, part in x.items()}
+        return {name: replaced(part, of) for name, part in x.items()}
     if kind is slice:
-        return slice(_plain(x.start), _plain(x.stop), _plain(x.step))
+        return slice(replaced(x.start, of), replaced(x.stop, of), replaced(x.step, of))
     return x
+
+
+def _plain(x: Any) -> Any:
+    """Arguments with the example values in place of what is recorded."""
+    return replaced(x, lambda r: r.step.value)
 
 
 def _settled(x: Any) -> Any:

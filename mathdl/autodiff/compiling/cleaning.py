@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.recording import Recorded, Step, embedded, found_in, put, scattered
+from mathdl.autodiff.recording import Recorded, Step, embedded, found_in, put, replaced, scattered
 
 __all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "moderate", "parts_of"]
 
@@ -78,16 +78,7 @@ class Cleaner:
 
     def convert(self, x: Any) -> Any:
         """An argument, with values in place of recorded arrays."""
-        if isinstance(x, Recorded):
-            return self.of[x.step.place]
-        kind = type(x)
-        if kind is tuple or kind is list:
-            return kind([self.convert(part) for part in x])
-        if kind is dict:
-            return {name: self.convert(part) for name, part in x.items()}
-        if kind is slice:
-            return slice(*map(self.convert, (x.start, x.stop, x.step)))
-        return x
+        return replaced(x, lambda r: self.of[r.step.place])
 
     def clean(self, step: Step) -> Value:
         args, kwargs = self.convert(step.args), self.convert(step.kwargs)

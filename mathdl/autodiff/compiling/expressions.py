@@ -173,13 +173,14 @@ class Writer:
             return one(key)
         if not key:
             return "()"
-        while len(key) > 1 and isinstance(key[-1], slice) and key[-1] == slice(None) and Ellipsis not in _hashable(key):
+        while (
+            len(key) > 1
+            and isinstance(key[-1], slice)
+            and key[-1] == slice(None)
+            and not any(part is Ellipsis for part in key)
+        ):
             key = key[:-1]
         return ", ".join(map(one, key)) + ("," if len(key) == 1 and isinstance(key[0], tuple) else "")
-
-
-def _hashable(key: tuple[Any, ...]) -> list[Any]:
-    return [part for part in key if part is Ellipsis]
 
 
 def _signed(text: str) -> Text:

@@ -125,7 +125,10 @@ class _Statements:
         ):
             return True
         turned = value.function in (np.transpose, np.swapaxes) and len(value.shape) == 2
-        return value.uses > 1 and not (turned and all(id(part) in self.roots | self.inputs for part in parts))
+        return value.uses > 1 and not (turned and all(map(self._is_named, parts)))
+
+    def _is_named(self, value: Value) -> bool:
+        return id(value) in self.roots or id(value) in self.inputs
 
     def _plan_memory(self) -> None:
         """Find, for each line with a large result, an operand that nobody needs any more."""
@@ -205,7 +208,7 @@ class _Statements:
             return "d" * order, text, base, ""
         if value.function is np.multiply:
             for part in value.args:
-                if isinstance(part, Value) and id(part) not in self.roots | self.inputs and part.derived is not None:
+                if isinstance(part, Value) and not self._is_named(part) and part.derived is not None:
                     order, text, base = part.derived
                     return "d" * order, text, base, "_in"
         return None

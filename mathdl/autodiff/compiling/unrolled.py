@@ -25,6 +25,7 @@ from mathdl.autodiff.recording import (
     embedded,
     indexed,
     put,
+    replaced,
     scattered,
 )
 from mathdl.errors import MathdlError
@@ -412,12 +413,7 @@ def _stacked(x: Any) -> Any:
 
 def _entries(x: Any) -> Any:
     """Arguments with expressions in place of what is recorded."""
-    kind = type(x)
-    if kind is RecordedArray or kind is RecordedNumber:
-        return x.step.entries
-    if kind is tuple or kind is list:
-        return kind([_entries(part) for part in x])
-    return x
+    return replaced(x, lambda r: r.step.entries)
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
