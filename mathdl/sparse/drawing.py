@@ -1,1 +1,0 @@
-def braille(p): return "..."
