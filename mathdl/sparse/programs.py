@@ -102,6 +102,11 @@ class Program:
         """
         try:
             return work()
+        except NotDifferentiable as error:
+            without = error.remedy.replace("the same without mathdl.compile", "mathdl.jacobian, which needs no plan")
+            if without != error.remedy:
+                raise NotDifferentiable(error.function, error.reason, without) from None
+            raise
         except MathdlError:
             raise
         except Exception:
