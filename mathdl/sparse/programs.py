@@ -73,9 +73,9 @@ class Program:
 
     def pattern(self) -> sparse.csr_array:
         """Which entries of the Jacobian can be other than zero, for any input of this shape."""
-        trace = Dependencies(self.x.size)
 
         def run(*args: Any) -> Any:
+            trace = Dependencies(self.x.size)
             return self.follow(trace, args, trace.start())[1]
 
         def recorded() -> Any:
