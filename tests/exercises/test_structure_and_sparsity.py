@@ -311,9 +311,7 @@ def test_each_clash_of_colours_is_found(index: int) -> None:
         if j != k and (pattern[:, j] & pattern[:, k]).any():
             clash = colors.copy()
             clash[j] = clash[k]
-            assert f"columns {min(j, k)} and {max(j, k)} both" in (examine(clash, pattern) or "") or (
-                "both have the colour" in (examine(clash, pattern) or "")
-            )
+            assert "both have the colour" in str(examine(clash, pattern))
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -323,7 +321,6 @@ def test_a_matrix_that_is_built_is_weighed() -> None:
     told_of = told(EXERCISE[SOFTMAX], full_softmax)
     assert "the result is right, but called with an array of float64 with shape (1200,)" in told_of
     assert "MB at once" in told_of
-    assert "np.eye(n)" in told(EXERCISE[NEWTON], dense_newton)
 
 
 def test_products_column_by_column_are_light_enough() -> None:
