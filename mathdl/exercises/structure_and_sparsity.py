@@ -538,10 +538,10 @@ _COUNT_SWEEPS = Exercise(
         "all but the batch are right: a loss has one output for each image, but these images have 10 outputs each": np.array(
             [1, 3, 1, 3, 1, 4]
         ),
-        "all but the tridiagonal one are right: a row in the middle has three entries, whose columns all differ": np.array(
+        "all but the three diagonals are right: a row in the middle has three entries, whose columns all differ": np.array(
             [1, 2, 10, 3, 1, 4]
         ),
-        "all but the Brusselator are right: the six diagonals have gaps, and no row has more than four entries": np.array(
+        "all but the tube are right: six colours are what greedy uses from left to right; another order reaches four, the length of the longest row": np.array(
             [1, 3, 10, 3, 1, 6]
         ),
         "all but the gradient are right: it is one row, and one pull gives all of it": np.array(

@@ -228,8 +228,8 @@ TOTAL = Exercise(
 def test_what_is_right_and_too_large_is_told_so(running: bool) -> None:
     if running:
         tracemalloc.start()
-        ballast = np.ones((500, 500))  # held before, and at an earlier peak: not the attempt's
-        del ballast
+    before = np.ones((200, 200))  # held by others, and ...
+    np.ones((500, 500)).sum()  # ... held earlier: neither is the attempt's
     try:
         verdict = judge(TOTAL, lambda x: np.outer(x, x).sum())
         assert verdict.status == "not yet"
@@ -240,6 +240,7 @@ def test_what_is_right_and_too_large_is_told_so(running: bool) -> None:
         assert judge(TOTAL, lambda x: x.sum() * x.sum()).status == "right"
         assert judge(TOTAL, lambda x: np.outer(x, x).trace()).diagnosis == "this is the sum of squares"
         assert tracemalloc.is_tracing() is running
+        assert before.nbytes > TOTAL.memory
     finally:
         tracemalloc.stop()
 

@@ -247,7 +247,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (COUNT, [1, 3, 320, 3, 1, 4], "row r of all"),
     (COUNT, [1, 3, 1, 3, 1, 4], "10 outputs each"),
     (COUNT, [1, 2, 10, 3, 1, 4], "three entries"),
-    (COUNT, [1, 3, 10, 3, 1, 6], "have gaps"),
+    (COUNT, [1, 3, 10, 3, 1, 6], "from left to right"),
     (COUNT, [1, 3, 10, 3, 10**5, 4], "it is one row"),
     (COUNT, [10**6, 3, 10, 3, 1, 4], "depends on x_i alone"),
     (COUNT, [1, 3, 64, 1000, 10**5, 4], "column sweeps only"),
@@ -357,10 +357,10 @@ def test_other_ways_to_the_step_pass() -> None:
 
 
 @pytest.mark.parametrize("slip", ["h", "identity", "sign", "plus", "J", "y for y0"])
-@pytest.mark.parametrize("steps", [3, 5, 10, 20])
-def test_a_slip_is_told_however_often_it_is_iterated(slip: str, steps: int) -> None:
-    eight = told(EXERCISE[NEWTON], slipped(slip, 8))
-    assert told(EXERCISE[NEWTON], slipped(slip, steps)).split(", ", 1)[-1] == eight.split(", ", 1)[-1]
+def test_a_slip_is_told_however_often_it_is_iterated(slip: str) -> None:
+    few, many = (told(EXERCISE[NEWTON], slipped(slip, steps)) for steps in (3, 20))
+    start = "for the first input that differs, "  # where the others explode and cannot tell
+    assert few.removeprefix(start) == many.removeprefix(start)
 
 
 def test_the_inputs_can_tell() -> None:
@@ -420,11 +420,11 @@ def test_the_counts_are_what_the_answer_says() -> None:
     assert fewest(np.ones((1, 6), dtype=bool)) == 1
 
 
-def test_the_brusselator_takes_four() -> None:
+def test_the_tube_takes_four_and_six_from_left_to_right() -> None:
     n = 12
-    near = abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1
-    pattern = np.kron(near, np.eye(2, dtype=bool)) | np.kron(np.eye(n, dtype=bool), np.ones((2, 2), dtype=bool))
+    near, same = abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1, np.eye(n, dtype=bool)
+    pattern = np.block([[near, same], [same, near]])
     assert pattern.sum(axis=1).max() == pattern.sum(axis=0).max() == 4, "no fewer than the longest row"
     i = np.arange(n)
-    colors = np.stack([i % 4, (i + 2) % 4], axis=1).ravel()
-    assert readable(pattern, np.full(2 * n, -1), colors)
+    assert readable(pattern, np.full(2 * n, -1), np.concatenate([i % 4, (i + 2) % 4]))
+    assert greedy(pattern).max() + 1 == 6
