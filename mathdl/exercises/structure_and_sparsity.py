@@ -370,6 +370,10 @@ Residual = Callable[[Array, Array, Map, float], Array]
 Matrix = Callable[[csr_array, csr_array, float], csr_array]
 
 
+def _near(a: Array, b: Array, rtol: float) -> bool:
+    return bool(np.max(np.abs(a - b)) <= rtol * np.max(np.abs(b)))
+
+
 def _euler(y: Array, y0: Array, f: Map, h: float) -> Array:
     return np.asarray(y - y0 - h * f(y))
 
@@ -393,7 +397,9 @@ def _implicit_step(f: Map, jacobian: Map, y0: Array, h: float) -> Array:
     identity, y = eye_array(len(y0), format="csr"), y0
     for _ in range(40):
         J = jacobian(y)
-        y = splu((identity - h * J).tocsc()).solve(y0 + h * (f(y) - J @ y))
+        y, before = splu((identity - h * J).tocsc()).solve(y0 + h * (f(y) - J @ y)), y
+        if _near(y, before, 1e-14):
+            break
     return y
 
 
@@ -441,10 +447,6 @@ _SLIPS: dict[str, tuple[Residual, Matrix]] = {
         lambda identity, J, h: J,
     ),
 }
-
-
-def _near(a: Array, b: Array, rtol: float) -> bool:
-    return bool(np.max(np.abs(a - b)) <= rtol * np.max(np.abs(b)))
 
 
 @np.errstate(all="ignore")  # what explodes may overflow
