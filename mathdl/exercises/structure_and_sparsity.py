@@ -345,7 +345,7 @@ class _Chemistry:
     """Diffusion on a line with fixed ends, a source, and a decay with the cube of the concentration."""
 
     def __init__(self, n: int) -> None:
-        self.A = csr_array(diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) * (n + 1) ** 2 * 0.1)
+        self.A = csr_array(diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) * 20.0)
 
     def f(self, y: Array) -> Array:
         return np.asarray(self.A @ y - 4 * y**3 + 5)
