@@ -310,7 +310,7 @@ CHOOSING = {
     "partition": Case(lambda x: np.partition(x, 3)[:4]),
     "median of three": Case(lambda x: np.median(np.stack([np.roll(x, 1), x, np.roll(x, -1)]), axis=0)),
     "quantile of rows": Case(lambda x: np.quantile(x, 0.3, axis=1), (3, 4)),
-    "index by a value": Case(lambda x: x[np.mod(np.floor(16 * x), 12).astype(int)] + x),
+    "index by a value": Case(lambda x: x[:3][np.mod(np.floor(16 * x), 3).astype(int)] * 2.0),
     "row by a value": Case(lambda x: x[np.argmax(x[:, 0])], (3, 4)),
     "column by a value": Case(lambda x: x[:, np.argmax(np.sum(x, axis=0))], (3, 4)),
     "entry by values": Case(lambda x: x[np.argmax(x[:, 0]), np.argmin(x[0])] * np.ones(2), (3, 4)),
