@@ -21,7 +21,7 @@ from mathdl.errors import DensePattern, InvalidInput
 from mathdl.sparse.bands import Bands, NotBanded, Terms, joined_nodes
 from mathdl.sparse.coloring import bicoloring, bicoloring_recovery, column_coloring, star_coloring, star_recovery
 from mathdl.sparse.layout import Layout
-from mathdl.sparse.plan import Factors, Plan, Way
+from mathdl.sparse.plan import Factors, Plan, Way, filled
 from mathdl.sparse.programs import Program
 
 __all__ = ["hessian", "jacobian"]
@@ -183,7 +183,7 @@ def _banded(program: Program, method: str) -> Plan | None:
         entries,
         1,
         None,
-        f"{layouts[0].pattern.nnz} entries, and rank {rank}: {count} numbers instead of {program.size * program.x.size}",
+        f"{layouts[0].pattern.nnz} entries and rank {rank}: {count} numbers instead of {program.size * program.x.size}",
     )
     return Plan(program, pattern, way, factors)
 
@@ -376,7 +376,7 @@ def _compare(plan: Plan) -> None:
         pushed = np.ravel(jvp(program.of_x(program.args), (program.args[program.argnum],), (v,))[1])
         if plan._factors is None:
             j = plan(*program.args)
-            found, scale = j @ v.ravel(), abs(j) @ v.ravel()
+            found, scale = j @ v.ravel(), filled(j, np.abs(j.data)) @ v.ravel()
         else:
             s, u, w = plan.factors(*program.args)
             found, scale = s @ v.ravel() + u @ (w @ v.ravel()), abs(s) @ v.ravel() + abs(u) @ (abs(w) @ v.ravel())

@@ -21,7 +21,7 @@ from mathdl.sparse.dependencies import LARGEST
 from mathdl.sparse.drawing import braille
 from mathdl.sparse.programs import Program
 
-__all__ = ["Factors", "Plan", "Way"]
+__all__ = ["Factors", "Plan", "Way", "filled"]
 
 
 class Way:
@@ -101,7 +101,7 @@ class Plan:
         if pattern is not None:
             for part in (pattern.data, pattern.indices, pattern.indptr):
                 part.flags.writeable = False
-            self._like = filled(pattern, np.zeros(pattern.nnz, program.dtype))
+            self._like = filled(pattern, np.broadcast_to(np.zeros(1, program.dtype), pattern.nnz))
         self.method, self.reason, self.sweeps = way.method, way.reason, way.sweeps
 
     # -- what is known without a point

@@ -21,7 +21,7 @@ from mathdl.autodiff.compiling.running import assemble
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import innermost
 from mathdl.autodiff.recording import Recording
-from mathdl.autodiff.trace import Trace, Traced, follow
+from mathdl.autodiff.trace import Trace, follow
 from mathdl.autodiff.transforms import grad, jvp, returning_array, split_output, vjp
 from mathdl.autodiff.trees import as_leaf, leaves
 from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
@@ -78,7 +78,13 @@ class Program:
         def run(*args: Any) -> Any:
             return self.follow(trace, args, trace.start())[1]
 
-        _, _, mark = self._retried(lambda: record(Recording(), run, self.args, self.parameters, self.arrays))
+        def recorded() -> Any:
+            recording = Recording()
+            mark = record(recording, run, self.args, self.parameters, self.arrays)[2]
+            recording.forget()
+            return mark
+
+        mark = self._retried(recorded)
         return sparse.csr_array((self.size, self.x.size), dtype=bool) if mark is None else mark
 
     def compile(self, program: Callable[..., Any], kind: str, **more: Any) -> Compiled:
