@@ -28,7 +28,7 @@ def _two(a, b, rng):
 
 
 def _joined(a, b, rng):
-    parts = [a, np.zeros(int(rng.integers(3))), b, b[:1], np.ones(1)]
+    parts = [a, np.full(int(rng.integers(3)), 0.5), b, b[:1], np.ones(1)]
     chosen = [parts[k] for k in rng.permutation(5)[: int(rng.integers(1, 5))]]
     return [np.concatenate, np.hstack][rng.integers(2)](chosen)
 
@@ -85,7 +85,7 @@ def _summed(a, b, rng):
 
 
 def _gridded(a, b, rng):
-    if len(a) % 3:
+    if len(a) % 3 or not len(a):
         a = np.concatenate([a, np.ones(3 - len(a) % 3)])
     grid = np.reshape(a, (3, -1))
     kind = rng.integers(6)
@@ -96,7 +96,7 @@ def _gridded(a, b, rng):
     if kind == 2:
         return np.ravel(np.roll(grid, 1, axis=0) + 2.0 * np.sin(grid))
     if kind == 3:
-        return np.ravel(np.pad(grid, 1)[:-2, 1:-1] * grid)
+        return np.ravel(np.pad(grid, 1, mode="edge")[:-2, 1:-1] * grid)
     if kind == 4:
         return np.ravel(np.stack([grid[0], grid[2]], axis=-1))
     return np.ravel(np.tile(grid[:2], (1, 2)))[: 2 * len(a)]
@@ -129,8 +129,9 @@ def _chosen(a, b, rng):
     return (a > 0) * b + (a <= 0) * np.sin(np.roll(b, 2))
 
 
-STRAIGHT_PIECES = [_smooth, _sliced, _two, _two, _joined, _rolled, _difference, _padded, _picked, _masked, _summed, _gridded]
-PIECES = [*STRAIGHT_PIECES, _kinked, _chosen, _chosen]
+# Without choices, and without zeros that could be multiplied: then no entry is zero but where the program shows it.
+STRAIGHT_PIECES = [_smooth, _sliced, _two, _two, _joined, _rolled, _difference, _picked, _summed, _gridded]
+PIECES = [*STRAIGHT_PIECES, _padded, _masked, _kinked, _chosen, _chosen]
 
 
 def program(seed, length, pieces=PIECES):
