@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.compiling.cleaning import is_uniform
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import run
 from mathdl.autodiff.rules.steps import join_step, reshape_step, where_step
@@ -224,6 +225,8 @@ class Bands(Trace):
                 part = np.take(flat, places.rows)
             else:
                 part = d
+            if isinstance(part, np.ndarray) and part.size and not choosing and is_uniform(part):
+                part = float(part.flat[0])
             if np.ndim(c) or np.ndim(part):
                 size = math.prod(places.lengths) if isinstance(places, Band) else len(places.rows)
                 self.work += size if isinstance(places, Band) else _SCATTERED * size
@@ -302,7 +305,8 @@ class Bands(Trace):
         used = np.bincount(source[source >= 0], minlength=size)
         if used.size and used.max(initial=0) > 1 and mark.size * int(used.max()) > _SPREAD * (mark.size + source.size):
             mark = self._node(mark, own)
-        parts = pieces(source.reshape(shape)) if source.size else []
+        # Far below zero, what is gathered from nowhere does not look like the beginning of what follows.
+        parts = pieces(np.where(source < 0, -(2**40), source).reshape(shape)) if source.size else []
         for places, c in mark.items():
             found = gathered(places, c, own, parts) if isinstance(places, Band) and parts is not None else None
             if found is not None:

@@ -72,7 +72,8 @@ class Layout:
                     else c
                 )
             for place, part in _statements(numbers.reshape(lengths), c):
-                where.append(place)
+                whole = isinstance(place, slice) and place == slice(0, self.pattern.nnz)
+                where.append(slice(None) if whole else place)
                 parts.append(part)
         if not self.met_twice:
             _constant_first(where, parts)
@@ -93,7 +94,7 @@ def _ranked(bands: list[Band], shape: tuple[int, ...]) -> tuple[Any, Any, list[A
     indptr = np.zeros(counts.size + 1, np.int32 if len(bands) * counts.size < 2**31 else np.int64)
     np.cumsum(counts.ravel(), out=indptr[1:])
     begins = indptr[:-1].reshape(shape)
-    positions: list[Any] = [begins[band.key].copy() for band in bands]
+    positions: list[Any] = [np.array(begins[band.key]) for band in bands]
     for (one, mine), (two, others) in itertools.combinations(zip(bands, positions, strict=True), 2):
         common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one.box, two.box, strict=True))
         if any(lo >= hi for lo, hi in common):
@@ -149,8 +150,7 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
         lengths = [hi - lo for lo, hi in piece.box]
         step = next((step for step in piece.steps if step), 1)
         count = math.prod(lengths)
-        stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
-        place: Any = slice(piece.start, None if stop == -1 else stop, None if step == 1 else step)
+        place: Any = _evenly_placed(piece.start, step, count)
         part = c
         if np.ndim(c):
             if count == 1:
@@ -158,8 +158,6 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
             else:
                 part = part_of(c, piece.box, numbers.shape)
                 part = np.reshape(part, -1) if numbers.ndim > 1 else part
-        if count == 1:
-            place = piece.start
         result.append((place, part))
     return result
 
@@ -183,7 +181,11 @@ def _added_up(piece: Piece, c: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     if np.ndim(c):
         part = np.sum(np.broadcast_to(part_of(c, piece.box, shape), tuple(lengths)), axis=axes)
     step, count = next(((step, n) for step, n in zip(piece.steps, lengths, strict=True) if step), (1, 1))
+    return _evenly_placed(piece.start, step, count), part
+
+
+def _evenly_placed(start: int, step: int, count: int) -> int | slice:
     if count == 1:
-        return piece.start, part
-    stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
-    return slice(piece.start, None if stop == -1 else stop, None if step == 1 else step), part
+        return start
+    stop: int | None = start + step * (count - 1) + (1 if step > 0 else -1)
+    return slice(start, None if stop == -1 else stop, None if step == 1 else step)

@@ -73,9 +73,9 @@ class Program:
 
     def pattern(self) -> sparse.csr_array:
         """Which entries of the Jacobian can be other than zero, for any input of this shape."""
-        trace = Dependencies(self.x.size)
 
         def run(*args: Any) -> Any:
+            trace = Dependencies(self.x.size)
             return self.follow(trace, args, trace.start())[1]
 
         def recorded() -> Any:
@@ -102,6 +102,11 @@ class Program:
         """
         try:
             return work()
+        except NotDifferentiable as error:
+            without = error.remedy.replace("the same without mathdl.compile", "mathdl.jacobian, which needs no plan")
+            if without != error.remedy:
+                raise NotDifferentiable(error.function, error.reason, without) from None
+            raise
         except MathdlError:
             raise
         except Exception:

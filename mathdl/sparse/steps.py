@@ -222,7 +222,7 @@ def _sum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> 
 
 def _cumsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     axis, n = static[0], shape[static[0]] if shape else 1
-    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(-1, n)
+    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(math.prod(shape) // max(n, 1), n)
     if lines.size * n > 2 * _LARGEST:
         found = _along(k, values, ((axis,),), shape)
         return Local(found.group, found.count, found.group)
