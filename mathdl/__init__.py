@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mathdl import errors
 
 if TYPE_CHECKING:
-    from mathdl import autodiff, checking, exercises, numeric, plot, symbolic
+    from mathdl import autodiff, checking, exercises, numeric, plot, sparse, symbolic
     from mathdl.autodiff import compile, flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
@@ -34,6 +34,7 @@ __all__ = [
     "jvp",
     "numeric",
     "plot",
+    "sparse",
     "symbolic",
     "value_and_grad",
     "vjp",
@@ -46,6 +47,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "exercises": ("mathdl.exercises", None),
     "numeric": ("mathdl.numeric", None),
     "plot": ("mathdl.plot", None),
+    "sparse": ("mathdl.sparse", None),
     "symbolic": ("mathdl.symbolic", None),
     "check_jacobian": ("mathdl.checking", "check_jacobian"),
     "compile": ("mathdl.autodiff", "compile"),

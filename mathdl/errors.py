@@ -6,7 +6,7 @@ Explained in the chapter *Jacobians as differences*.
 
 from __future__ import annotations
 
-__all__ = ["InvalidInput", "MathdlError", "NotDifferentiable", "OraclesDisagree", "UnknownExercise", "WrongDerivative"]
+__all__ = ["DensePattern", "InvalidInput", "MathdlError", "NotDifferentiable", "OraclesDisagree", "UnknownExercise", "WrongDerivative"]
 
 
 class MathdlError(Exception):
@@ -75,3 +75,7 @@ class WrongDerivative(MathdlError, AssertionError):
 
 class UnknownExercise(MathdlError, LookupError):
     """A name that no exercise has; the message lists the nearest ones."""
+
+
+class DensePattern(UserWarning):
+    """A sparse Jacobian was asked for, and there is no structure that would pay; the message names the density."""

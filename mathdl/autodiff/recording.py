@@ -26,6 +26,7 @@ __all__ = [
     "call_it",
     "companion",
     "embedded",
+    "filled",
     "found_in",
     "indexed",
     "item",
@@ -35,6 +36,7 @@ __all__ = [
     "replaced",
     "run",
     "scattered",
+    "summed",
 ]
 
 
@@ -375,6 +377,25 @@ def scattered(g: Any, key: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of this shape with ``g`` added at ``key``, where places may occur more than once."""
     y = np.zeros(shape, g.dtype)
     np.add.at(y, key, g)
+    return y
+
+
+def filled(size: int, dtype: Any, places: tuple[Any, ...], parts: tuple[Any, ...]) -> Any:
+    """An array made of parts, each in its places, which together are all."""
+    y = np.empty(size, dtype)
+    for place, part in zip(places, parts, strict=True):
+        y[place] = part
+    return y
+
+
+def summed(size: int, dtype: Any, places: tuple[Any, ...], parts: tuple[Any, ...]) -> Any:
+    """An array to which parts are added, each in its places, which may meet."""
+    y = np.zeros(size, dtype)
+    for place, part in zip(places, parts, strict=True):
+        if isinstance(place, np.ndarray):
+            np.add.at(y, place, part)
+        else:
+            y[place] += part
     return y
 
 

@@ -72,6 +72,7 @@ class Trace:
     """One run of one function. One begun later has a higher level: arrays of earlier ones are constants to it."""
 
     __slots__ = ("ended", "level", "locked", "prints")
+    by_structure = False  # whether it is told which steps are taken, and not only what these do to tangents
 
     def __init__(self) -> None:
         self.level = next(_levels)
@@ -81,6 +82,12 @@ class Trace:
 
     def record(self, value: Any, links: Sequence[Link]) -> Traced:
         """The result of a step, with its links to the traced arguments."""
+        raise NotImplementedError
+
+    def record_step(
+        self, value: Any, define: Callable[..., Any], marks: Sequence[Any], values: Sequence[Any], static: tuple[Any, ...]
+    ) -> Traced:
+        """The same for a trace `by_structure`, of ``define(*values, *static)``; an untraced operand has no mark."""
         raise NotImplementedError
 
     def keep(self, constant: Any) -> Any:
@@ -486,6 +493,8 @@ def apply(define: Callable[..., Any], operands: Sequence[Any], *static: Any) -> 
     if len(operands) == 1 and isinstance(operands[0], Traced):  # the frequent case
         x = operands[0]
         value, (how,) = define(x.value, *static)
+        if x.origin.by_structure:
+            return x.origin.record_step(value, define, [x.mark], [x.value], static)
         return x.origin.record(value, ((x.mark, LINEAR, *how),))
     trace = _top(operands)
     if trace is None:
@@ -497,6 +506,9 @@ def apply(define: Callable[..., Any], operands: Sequence[Any], *static: Any) -> 
         else:
             values.append(trace.keep(x))
     value, maps = define(*values, *static)
+    if trace.by_structure:
+        marks = [x.mark if isinstance(x, Traced) and x.origin is trace else None for x in operands]
+        return trace.record_step(value, define, marks, values, static)
     links = [
         (x.mark, LINEAR, *how)
         for x, how in zip(operands, maps, strict=True)

@@ -22,7 +22,17 @@ from mathdl.autodiff.trace import Trace, Traced, follow, lift
 from mathdl.autodiff.trees import as_leaf, build, inputs, leaves
 from mathdl.errors import InvalidInput, NotDifferentiable
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "returning_array",
+    "split_output",
+    "value_and_grad",
+    "vjp",
+]
 
 Function = Callable[..., Any]
 
@@ -56,7 +66,7 @@ def _array_of(y: Any, name: str) -> Any:
     raise InvalidInput(f"{name}(x)", describe(y), "an array or a number: return np.array([...])")
 
 
-def _split(y: Any, trace: Trace) -> tuple[Any, Any]:
+def split_output(y: Any, trace: Trace) -> tuple[Any, Any]:
     """The value of an output, and its mark: None if it does not depend on the inputs."""
     if not isinstance(y, Traced):
         return y if isinstance(y, Followed) else np.asarray(y)[()], None
@@ -83,7 +93,9 @@ def _derivative(run: Function, kind: str, f: Function) -> Function:
     return run
 
 
-def _one(f: Function, name: str) -> Function:
+def returning_array(f: Function, name: str) -> Function:
+    """The function with one traced or plain array as its result, or a named error."""
+
     def run(*args: Any, **kwargs: Any) -> Any:
         return _array_of(f(*args, **kwargs), name)
 
@@ -156,7 +168,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     trace = Tangents(lead)
     arguments = _traced(trace, tuple(primals), values, directions)
     form, outputs = follow(trace, _several(f, name), *arguments)
-    pairs = [_split(y, trace) for y in outputs]
+    pairs = [split_output(y, trace) for y in outputs]
     count = directions[0].shape[:lead] if directions else ()
     pushed = [np.zeros(count + np.shape(y), _float_type(y))[()] if dy is None else _own(dy) for y, dy in pairs]
     return build(form, iter([_own(y) for y, _ in pairs])), build(form, iter(pushed))
@@ -219,7 +231,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Callable[[Any], Any]]:
     tape.steps = [()] * len(values)
     arguments = _traced(tape, xs, values, range(len(values)))
     form, outputs = follow(tape, _several(f, name), *arguments)
-    pairs = [_split(y, tape) for y in outputs]
+    pairs = [split_output(y, tape) for y in outputs]
     shapes = [np.shape(y) for y, _ in pairs]
     kinds = [_float_type(y) for y, _ in pairs]
 
@@ -289,8 +301,8 @@ def value_and_grad(f: Function, argnum: int = 0) -> Function:
         tape = Tape()
         tape.steps = [()] * len(values)
         traced = _traced(tape, tree, values, range(len(values)))
-        y = follow(tape, _one(f, name), *args[:chosen], traced, *args[chosen + 1 :], **kwargs)
-        value, mark = _split(y, tape)
+        y = follow(tape, returning_array(f, name), *args[:chosen], traced, *args[chosen + 1 :], **kwargs)
+        value, mark = split_output(y, tape)
         if np.shape(value):
             wanted = "a single number: take np.sum or np.mean of it, or use jacobian"
             raise InvalidInput(f"{name}(x)", f"an array with shape {np.shape(value)}", wanted)
@@ -373,7 +385,7 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
     name = _name(f)
     if mode not in ("auto", "forward", "reverse"):
         raise InvalidInput("mode", repr(mode), "'auto', 'forward' or 'reverse'")
-    run = _one(f, name)
+    run = returning_array(f, name)
 
     def derivative(x: Any, *constants: Any, **kwargs: Any) -> Any:
         x = as_leaf(lift(x) if isinstance(x, (list, tuple)) else x, "x")
@@ -388,7 +400,7 @@ def jacobian(f: Function, mode: str = "auto") -> Function:
             mark = 0
         traced = trace.wrap(trace.keep_input(x), mark)
         traced.shared = True
-        value, mark = _split(follow(trace, run, traced, *constants, **kwargs), trace)
+        value, mark = split_output(follow(trace, run, traced, *constants, **kwargs), trace)
         shape = np.shape(value)
         size = math.prod(shape)
         if mark is None or not size or not x.size:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.recording import Recorded, Step, embedded, found_in, put, replaced, scattered
+from mathdl.autodiff.recording import Recorded, Step, embedded, filled, found_in, put, replaced, scattered, summed
 
 __all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "moderate", "parts_of"]
 
@@ -54,7 +54,7 @@ def parts_of(value: Value) -> list[Value]:
 # Functions whose result is a new array, whatever their arguments: only over such a result may be written.
 FRESH: Final = {
     *(np.matmul, np.sum, np.mean, np.max, np.min, np.prod, np.cumsum, np.cumprod, np.concatenate, np.where, np.take),
-    *(np.bincount, np.array, np.linalg.inv, np.linalg.solve, embedded, put, scattered),
+    *(np.bincount, np.array, np.linalg.inv, np.linalg.solve, embedded, put, scattered, filled, summed),
 }
 
 

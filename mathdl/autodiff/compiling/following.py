@@ -24,7 +24,7 @@ from mathdl.autodiff.recording import Recorded, Recording, Step, recorded
 from mathdl.autodiff.trees import leaves
 from mathdl.errors import InvalidInput
 
-__all__ = ["Input", "Made", "follow", "is_input", "parameter_names", "quoted"]
+__all__ = ["Input", "Made", "follow", "is_input", "parameter_names", "quoted", "record"]
 
 
 class Input:
@@ -110,8 +110,11 @@ def _name(function: Any, parameters: list[str]) -> str:
     return name
 
 
-def follow(function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]) -> Made:
-    if all(_is_small(tree) for tree in (*args, *(v.value for v in arrays))):
+def follow(
+    function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable], by_number: bool = True
+) -> Made:
+    """Record a function; number by number, if that is allowed and all arrays are small."""
+    if by_number and all(_is_small(tree) for tree in (*args, *(v.value for v in arrays))):
         try:
             return _record(
                 Unrolling({*parameters, _name(function, parameters), *(v.name for v in arrays)}),
@@ -129,9 +132,10 @@ def _is_small(tree: Any) -> bool:
     return all(np.size(leaf) <= SMALL for leaf in leaves(tree) if is_input(leaf))
 
 
-def _record(
+def record(
     recording: Recording, function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]
-) -> Made:
+) -> tuple[list[Input], list[Input], Any]:
+    """Call a function with recorded arrays: these, those in the place of what it captures, and its result."""
     name = _name(function, parameters)
     taken = {"np", name, *parameters}
     inputs = [Input(recording, name, tree, taken, True) for name, tree in zip(parameters, args, strict=True)]
@@ -145,6 +149,14 @@ def _record(
         if refused:  # and the function has caught the error, and gone on without what was refused
             raise refused[0]
         recording.read_labels()
+    return inputs, captured, result
+
+
+def _record(
+    recording: Recording, function: Any, args: Sequence[Any], parameters: list[str], arrays: list[Variable]
+) -> Made:
+    name = _name(function, parameters)
+    inputs, captured, result = record(recording, function, args, parameters, arrays)
     made = Made(name, inputs, captured, arrays)
     ends: list[Any] = []
     form = _form(result, ends)

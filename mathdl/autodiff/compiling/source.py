@@ -14,7 +14,7 @@ import numpy as np
 
 from mathdl.autodiff.compiling.cleaning import Cleaner, Value, is_fresh, parts_of
 from mathdl.autodiff.compiling.expressions import ATOM, ELEMENTWISE_TEXT, Text, Writer
-from mathdl.autodiff.recording import Recorded, Step, embedded, put, scattered
+from mathdl.autodiff.recording import Recorded, Step, embedded, filled, put, scattered, summed
 
 __all__ = ["WIDTH", "Program", "write"]
 
@@ -306,4 +306,30 @@ def _write_put(writer: Writer, value: Value, target: str, operand: Value | None)
     return [*first, f"{target}[{writer.subscript(key)}] += {writer.plain(g).text}"]
 
 
-_IN_TWO_LINES: Final = {embedded: _write_embedded, scattered: _write_scattered, put: _write_put}
+def _write_filled(writer: Writer, value: Value, target: str, operand: Value | None) -> list[str]:
+    size, _, places, parts = value.args
+    kind = "" if value.dtype == np.dtype(float) else f", dtype=np.{value.dtype.name}"
+    lines = [f"{target} = np.empty({size}{kind})"]
+    for place, part in zip(places, parts, strict=True):
+        lines.append(f"{target}[{writer.subscript(place)}] = {writer.plain(part).text}")
+    return lines
+
+
+def _write_summed(writer: Writer, value: Value, target: str, operand: Value | None) -> list[str]:
+    size, _, places, parts = value.args
+    lines = [_zeros(writer, value, target)]
+    for place, part in zip(places, parts, strict=True):
+        if isinstance(place, np.ndarray):
+            lines.append(f"np.add.at({target}, {writer.plain(place).text}, {writer.plain(part).text})")
+        else:
+            lines.append(f"{target}[{writer.subscript(place)}] += {writer.plain(part).text}")
+    return lines
+
+
+_IN_TWO_LINES: Final = {
+    embedded: _write_embedded,
+    scattered: _write_scattered,
+    put: _write_put,
+    filled: _write_filled,
+    summed: _write_summed,
+}

@@ -17,7 +17,7 @@ from mathdl.autodiff.rules.linear_algebra import turned
 from mathdl.autodiff.rules.steps import ensure
 from mathdl.autodiff.trace import FRESH, apply, concrete, lift
 
-__all__: list[str] = []
+__all__ = ["left_step", "orthogonal_step", "pseudo_inverse_step", "right_step", "values_step"]
 
 _CLOSE = 1e-13  # relative to the largest singular value: nearer ones are taken for equal
 
@@ -41,7 +41,7 @@ def distinct_singular_values(a: Any) -> Any:
     return a
 
 
-def _values_step(a: Any) -> Any:
+def values_step(a: Any) -> Any:
     u, s, v = _thin(a)
 
     def push(t: Any, lead: int) -> Any:
@@ -76,12 +76,12 @@ def _vectors(u: Any, s: Any, v: Any) -> Any:
     return push, pull
 
 
-def _left_step(a: Any) -> Any:
+def left_step(a: Any) -> Any:
     u, s, v = _thin(a)
     return u, [(*_vectors(u, s, v), FRESH)]
 
 
-def _right_step(a: Any) -> Any:
+def right_step(a: Any) -> Any:
     u, s, v = _thin(a)
     push, pull = _vectors(v, s, u)
     return v, [(lambda t, lead: push(turned(t), lead), lambda g, lead: turned(pull(g, lead)), FRESH)]
@@ -91,11 +91,11 @@ def _right_step(a: Any) -> Any:
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     a = ensure(distinct_singular_values, lift(a))
     if not compute_uv:
-        return apply(_values_step, (a,))
+        return apply(values_step, (a,))
     if full_matrices and a.shape[-1] != a.shape[-2]:
         raise refuse(np.linalg.svd, "the vectors beyond the singular ones are arbitrary", "full_matrices=False")
     kind = type(np.linalg.svd(np.eye(1)))
-    return kind(apply(_left_step, (a,)), apply(_values_step, (a,)), turned(apply(_right_step, (a,))))
+    return kind(apply(left_step, (a,)), apply(values_step, (a,)), turned(apply(right_step, (a,))))
 
 
 if hasattr(np.linalg, "svdvals"):
@@ -123,7 +123,7 @@ def full_rank(a: Any) -> Any:
     return a
 
 
-def _pseudo_inverse_step(a: Any) -> Any:
+def pseudo_inverse_step(a: Any) -> Any:
     y = np.linalg.pinv(a)
     z = turned(y)
     beside, below = np.eye(a.shape[-2], dtype=a.dtype) - a @ y, np.eye(a.shape[-1], dtype=a.dtype) - y @ a
@@ -141,7 +141,7 @@ def _pseudo_inverse_step(a: Any) -> Any:
 @rule(np.linalg.pinv)
 def pinv(a: Any) -> Any:
     a = ensure(full_rank, lift(a))
-    return apply(_pseudo_inverse_step, (a,))
+    return apply(pseudo_inverse_step, (a,))
 
 
 @rule(np.linalg.lstsq)
@@ -168,7 +168,7 @@ def tensorsolve(a: Any, b: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------------------- QR
-def _orthogonal_step(a: Any) -> Any:
+def orthogonal_step(a: Any) -> Any:
     q, r = np.linalg.qr(a)
     back = np.linalg.inv(r)
     below = np.tri(r.shape[-1], k=-1, dtype=r.dtype)
@@ -192,6 +192,6 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r") or (mode == "complete" and rows > columns):
         raise refuse(np.linalg.qr, f"mode={mode!r} has no derivative rule", 'mode="reduced"')
     square = ensure(full_rank, a if rows >= columns else a[..., :rows])
-    q = apply(_orthogonal_step, (square,))
+    q = apply(orthogonal_step, (square,))
     r = np.triu(turned(q) @ a)
     return r if mode == "r" else type(np.linalg.qr(np.eye(1)))(q, r)

@@ -18,7 +18,16 @@ from mathdl.autodiff.rules.reductions import root
 from mathdl.autodiff.rules.steps import normal_axes
 from mathdl.autodiff.trace import FRESH, Traced, apply, concrete, lift
 
-__all__ = ["turned"]
+__all__ = [
+    "cholesky_step",
+    "det_step",
+    "eigenvalue_step",
+    "eigenvector_step",
+    "inverse_step",
+    "log_det_step",
+    "solve_step",
+    "turned",
+]
 
 
 def turned(x: Any) -> Any:
@@ -27,7 +36,7 @@ def turned(x: Any) -> Any:
 
 
 # ----------------------------------------------------------------------------------------------- inverses, systems
-def _inverse_step(a: Any) -> Any:
+def inverse_step(a: Any) -> Any:
     y = np.linalg.inv(a)
     z = turned(y)
     return y, [(lambda t, lead: -(y @ t @ y), lambda g, lead: -(z @ g @ z), FRESH)]
@@ -35,10 +44,10 @@ def _inverse_step(a: Any) -> Any:
 
 @rule(np.linalg.inv)
 def inv(a: Any) -> Any:
-    return apply(_inverse_step, (lift(a),))
+    return apply(inverse_step, (lift(a),))
 
 
-def _solve_step(a: Any, b: Any) -> Any:
+def solve_step(a: Any, b: Any) -> Any:
     y = np.linalg.solve(a, b)
     own_a, own_b = a.shape, b.shape
 
@@ -62,8 +71,8 @@ def _solve_step(a: Any, b: Any) -> Any:
 def solve(a: Any, b: Any) -> Any:
     a, b = lift(a), lift(b)
     if np.ndim(b) == 1:
-        return apply(_solve_step, (a, np.expand_dims(b, -1)))[..., 0]
-    return apply(_solve_step, (a, b))
+        return apply(solve_step, (a, np.expand_dims(b, -1)))[..., 0]
+    return apply(solve_step, (a, b))
 
 
 @rule(np.linalg.matrix_power)
@@ -94,7 +103,7 @@ def _inverse_or_refuse(a: Any, function: Any) -> Any:
         raise refuse(function, "its rule divides by the determinant, which is zero", "an invertible matrix") from error
 
 
-def _det_step(a: Any) -> Any:
+def det_step(a: Any) -> Any:
     y = np.linalg.det(a)
     z = turned(_inverse_or_refuse(a, np.linalg.det)) * np.expand_dims(y, (-2, -1))
     return y, [(lambda t, lead: np.sum(t * z, axis=(-2, -1)), lambda g, lead: np.expand_dims(g, (-2, -1)) * z, FRESH)]
@@ -102,10 +111,10 @@ def _det_step(a: Any) -> Any:
 
 @rule(np.linalg.det)
 def det(a: Any) -> Any:
-    return apply(_det_step, (lift(a),))
+    return apply(det_step, (lift(a),))
 
 
-def _log_det_step(a: Any) -> Any:
+def log_det_step(a: Any) -> Any:
     y = np.linalg.slogdet(a)[1]
     z = turned(_inverse_or_refuse(a, np.linalg.slogdet))
     return y, [(lambda t, lead: np.sum(t * z, axis=(-2, -1)), lambda g, lead: np.expand_dims(g, (-2, -1)) * z, FRESH)]
@@ -114,7 +123,7 @@ def _log_det_step(a: Any) -> Any:
 @rule(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     sign, _ = plain = np.linalg.slogdet(concrete(a))
-    return type(plain)(sign, apply(_log_det_step, (lift(a),)))
+    return type(plain)(sign, apply(log_det_step, (lift(a),)))
 
 
 # -------------------------------------------------------------------------------------------------------------- factors
@@ -124,7 +133,7 @@ def _symmetric(a: Any, upper: bool) -> Any:
     return half + turned(strict)
 
 
-def _cholesky_step(a: Any) -> Any:
+def cholesky_step(a: Any) -> Any:
     low = np.linalg.cholesky(a)
     below = np.tril(np.ones(low.shape[-2:], low.dtype)) - 0.5 * np.eye(low.shape[-1], dtype=low.dtype)
     back = np.linalg.inv(low)
@@ -140,11 +149,11 @@ def _cholesky_step(a: Any) -> Any:
 
 @rule(np.linalg.cholesky)
 def cholesky(a: Any, upper: bool = False) -> Any:
-    low = apply(_cholesky_step, (_symmetric(lift(a), upper),))
+    low = apply(cholesky_step, (_symmetric(lift(a), upper),))
     return turned(low) if upper else low
 
 
-def _eigenvalue_step(a: Any, UPLO: str) -> Any:
+def eigenvalue_step(a: Any, UPLO: str) -> Any:
     # Which triangle is read decides on the signs of the vectors.
     w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = _checked(w)
@@ -158,7 +167,7 @@ def _eigenvalue_step(a: Any, UPLO: str) -> Any:
     return w, [(push, pull, FRESH)]
 
 
-def _eigenvector_step(a: Any, UPLO: str) -> Any:
+def eigenvector_step(a: Any, UPLO: str) -> Any:
     w, v = np.linalg.eigh(a, UPLO)  # type: ignore[call-overload]
     w = _checked(w)
     gaps = w[..., None, :] - w[..., :, None]
@@ -190,14 +199,14 @@ def distinct(w: Any) -> Any:
 @rule(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
-    return apply(_eigenvalue_step, (a,), UPLO)
+    return apply(eigenvalue_step, (a,), UPLO)
 
 
 @rule(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     a = _symmetric(lift(a), UPLO.upper() == "U")
     kind = type(np.linalg.eigh(np.eye(1)))
-    return kind(apply(_eigenvalue_step, (a,), UPLO), apply(_eigenvector_step, (a,), UPLO))
+    return kind(apply(eigenvalue_step, (a,), UPLO), apply(eigenvector_step, (a,), UPLO))
 
 
 # --------------------------------------------------------------------------------------------------------------- norms

@@ -17,16 +17,16 @@ from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.steps import normal_axes, positions
 from mathdl.autodiff.trace import FRESH, KNOWS_IDENTITY, VIEW, apply, lift
 
-__all__: list[str] = []
+__all__ = ["einsum_step", "matmul_step"]
 
 
 # -------------------------------------------------------------------------------------------------------------- matmul
 @rule(np.matmul)
 def matmul(x1: Any, x2: Any) -> Any:
-    return apply(_matmul_step, (lift(x1), lift(x2)))
+    return apply(matmul_step, (lift(x1), lift(x2)))
 
 
-def _matmul_step(a: Any, b: Any) -> Any:
+def matmul_step(a: Any, b: Any) -> Any:
     y = np.matmul(a, b)
     if a.ndim == 2 and b.ndim == 2:
         return y, (_matrix_left(b), _matrix_right(a))
@@ -284,7 +284,7 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
             lengths[letter] = max(n, lengths[letter]) if n else n
     for k, x in enumerate(arrays):
         terms[k], arrays[k] = _simplified(k, terms, x, result, lengths)
-    return apply(_einsum_step, arrays, tuple(terms), result, optimize)
+    return apply(einsum_step, arrays, tuple(terms), result, optimize)
 
 
 def _with_letters(operands: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -326,7 +326,7 @@ def _simplified(k: int, terms: list[str], x: Any, result: str, lengths: dict[str
     return term, x if x.shape == full else np.broadcast_to(x, full)
 
 
-def _einsum_step(*arrays_and_how: Any) -> Any:
+def einsum_step(*arrays_and_how: Any) -> Any:
     *arrays, terms, result, optimize = arrays_and_how
     y = np.einsum(f"{','.join(terms)}->{result}", *arrays, optimize=optimize)
     spare = next(letter for letter in _LETTERS if letter not in "".join(terms) + result)

@@ -19,14 +19,14 @@ from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.steps import normal_axes
 from mathdl.autodiff.trace import FRESH, apply, concrete, lift
 
-__all__ = ["count", "root", "sorted_rows"]
+__all__ = ["count", "cumsum_step", "extreme_step", "root", "sorted_rows", "sum_step"]
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if k in axes else n for k, n in enumerate(shape))
 
 
-def _sum_step(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def sum_step(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     own = x.shape
     kept = _kept(own, axes)
 
@@ -46,7 +46,7 @@ def _sum_step(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 @rule(np.sum)
 def sum_(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
-    return apply(_sum_step, (a,), normal_axes(axis, a.ndim), keepdims is True)
+    return apply(sum_step, (a,), normal_axes(axis, a.ndim), keepdims is True)
 
 
 def count(shape: tuple[int, ...], axis: Any) -> int:
@@ -98,7 +98,7 @@ def root(squares: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------------- extremes
-def _extreme_step(x: Any, axes: tuple[int, ...], keepdims: bool, function: Callable[..., Any]) -> Any:
+def extreme_step(x: Any, axes: tuple[int, ...], keepdims: bool, function: Callable[..., Any]) -> Any:
     plain = concrete(x)
     chosen = plain == function(plain, axis=axes, keepdims=True)
     share = (chosen / np.sum(chosen, axis=axes, keepdims=True)).astype(plain.dtype)  # ties share equally
@@ -116,13 +116,13 @@ def _extreme_step(x: Any, axes: tuple[int, ...], keepdims: bool, function: Calla
 @rule(np.max, np.amax)
 def max_(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
-    return apply(_extreme_step, (a,), normal_axes(axis, a.ndim), keepdims is True, np.max)
+    return apply(extreme_step, (a,), normal_axes(axis, a.ndim), keepdims is True, np.max)
 
 
 @rule(np.min, np.amin)
 def min_(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     a = lift(a)
-    return apply(_extreme_step, (a,), normal_axes(axis, a.ndim), keepdims is True, np.min)
+    return apply(extreme_step, (a,), normal_axes(axis, a.ndim), keepdims is True, np.min)
 
 
 @rule(np.ptp)
@@ -173,7 +173,7 @@ def prod(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     return np.reshape(y, _kept(a.shape, axes)) if keepdims is True else y[0]
 
 
-def _cumsum_step(x: Any, axis: int) -> Any:
+def cumsum_step(x: Any, axis: int) -> Any:
     def push(t: Any, lead: int) -> Any:
         return np.cumsum(t, axis=axis + lead)
 
@@ -188,7 +188,7 @@ def cumsum(a: Any, axis: int | None = None) -> Any:
     a = lift(a)
     if axis is None:
         a, axis = np.ravel(a), 0
-    return apply(_cumsum_step, (a,), normal_axes(axis, a.ndim)[0])
+    return apply(cumsum_step, (a,), normal_axes(axis, a.ndim)[0])
 
 
 @rule(np.cumprod)

@@ -22,8 +22,11 @@ __all__ = [
     "broadcast_step",
     "cast_step",
     "embed",
+    "embed_step",
     "ensure",
+    "ensured_step",
     "gather",
+    "gather_step",
     "gathered",
     "join_step",
     "normal_axes",
@@ -32,6 +35,8 @@ __all__ = [
     "positions",
     "reshape_step",
     "scatter",
+    "scatter_at_step",
+    "scatter_step",
     "select_step",
     "transpose_step",
     "where_step",
@@ -98,7 +103,7 @@ def broadcast_step(x: Any, shape: tuple[int, ...]) -> Any:
     return np.broadcast_to(x, shape), [(push, lambda g, lead: unbroadcast(g, own, lead), VIEW)]
 
 
-def _gather_step(x: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
+def gather_step(x: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     """Entries by number; -1 gives zero. ``lead`` axes of x stand in front and stay."""
 
     def push(t: Any, more: int) -> Any:
@@ -122,7 +127,7 @@ def _has_gaps(numbers: Any) -> bool:
     return not isinstance(numbers, Followed) and bool(np.any(numbers < 0))
 
 
-def _scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
+def scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     """Add each entry of g to the place it was gathered from."""
 
     def push(t: Any, more: int) -> Any:
@@ -151,20 +156,20 @@ def _scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
 def gather(x: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     """The entries of ``x``, an array of shape ``own`` behind ``lead`` axes, at these flat positions (-1: zero)."""
     return (
-        apply(_gather_step, (x,), numbers, lead, own)
+        apply(gather_step, (x,), numbers, lead, own)
         if isinstance(x, Traced)
-        else _gather_step(x, numbers, lead, own)[0]
+        else gather_step(x, numbers, lead, own)[0]
     )
 
 
 def scatter(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     """The transpose of `gather`."""
     if isinstance(g, Traced):
-        return apply(_scatter_step, (g,), numbers, lead, own)
-    return _scatter_step(g, numbers, lead, own)[0]
+        return apply(scatter_step, (g,), numbers, lead, own)
+    return scatter_step(g, numbers, lead, own)[0]
 
 
-def _embed_step(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
+def embed_step(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
     if isinstance(g, Traced):  # of an outer trace
         y = embed(g, key, shape, lead)
     else:
@@ -179,7 +184,7 @@ def _embed_step(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
 def embed(g: Any, key: Any, shape: tuple[int, ...], lead: int) -> Any:
     """Zeros of this shape with ``g`` at ``key``, behind ``lead`` axes: the transpose of basic indexing."""
     if isinstance(g, Traced):
-        return apply(_embed_step, (g,), key, shape, lead)
+        return apply(embed_step, (g,), key, shape, lead)
     key, shape = (slice(None),) * lead + key, g.shape[:lead] + shape
     return run(embedded, g, key, shape) if isinstance(g, Followed) else embedded(g, key, shape)
 
@@ -218,10 +223,10 @@ def where_step(x: Any, y: Any, condition: Any) -> Any:
 
 def ensure(check: Callable[[Any], Any], x: Any) -> Any:
     """``x``, after a check that returns it or raises an error; a compiled program makes the same check."""
-    return apply(_ensured_step, (x,), check)
+    return apply(ensured_step, (x,), check)
 
 
-def _ensured_step(x: Any, check: Callable[[Any], Any]) -> Any:
+def ensured_step(x: Any, check: Callable[[Any], Any]) -> Any:
     checked = ensure(check, x) if isinstance(x, Traced) else run(check, x)
     return checked, [(lambda t, lead: t, lambda g, lead: g, VIEW)]
 
@@ -265,7 +270,7 @@ def picked(x: Any, key: tuple[Any, ...]) -> Any:
     return x[key] if isinstance(x, TracedArray) else run(indexed, x, key)
 
 
-def _scatter_at_step(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+def scatter_at_step(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     def push(t: Any, lead: int) -> Any:
         return scatter_at(t, (slice(None),) * lead + key, t.shape[:lead] + shape)
 
@@ -274,8 +279,8 @@ def _scatter_at_step(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> An
 
 def scatter_at(g: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     """Zeros of this shape, and ``g`` added at ``key``: the transpose of `select_step`."""
-    return apply(_scatter_at_step, (g,), key, shape) if isinstance(g, Traced) else run(scattered, g, key, shape)
+    return apply(scatter_at_step, (g,), key, shape) if isinstance(g, Traced) else run(scattered, g, key, shape)
 
 
 def gathered(x: Any, numbers: Any) -> Any:
-    return apply(_gather_step, (x,), numbers, 0, x.shape)
+    return apply(gather_step, (x,), numbers, 0, x.shape)

@@ -1,0 +1,390 @@
+"""How to get a sparse Jacobian: the ways there are, what each costs, and the choice between them.
+
+Explained in the chapter *Structure and sparsity*.
+The costs are counts of work that the structure alone decides, so that a plan is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from mathdl.autodiff.compiling import Compiled
+from mathdl.autodiff.naming import refuse
+from mathdl.autodiff.transforms import jvp
+from mathdl.errors import DensePattern, InvalidInput
+from mathdl.sparse.bands import Bands, NotBanded, Terms, joined_nodes
+from mathdl.sparse.coloring import bicoloring, bicoloring_recovery, column_coloring, star_coloring, star_recovery
+from mathdl.sparse.layout import Layout
+from mathdl.sparse.plan import Factors, Plan, Way
+from mathdl.sparse.programs import Program
+
+__all__ = ["hessian", "jacobian"]
+
+_PULL: Final = 1.5  # what pulling a direction back costs, when pushing one costs 1
+_WORTHWHILE: Final = 0.5  # of the cost of the dense matrix: what costs more does not pay
+
+
+def jacobian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "auto") -> Plan:
+    """Plan a sparse Jacobian: find its pattern, and the cheapest way to its entries.
+
+    Parameters
+    ----------
+    f : callable
+        Written in plain NumPy; returns an array or a number. What it does must not depend on values (``if x > 0``), as
+        the plan has to hold for every input.
+    *args
+        An example of its arguments. Only shapes and types matter. Arrays that ``f`` captures are fixed.
+    argnum : int
+        By which argument: an array of floating-point numbers.
+    method : {"auto", "bands", "factored", "forward", "reverse", "bicoloring", "dense"}
+        ``"bands"`` carries each derivative as a few diagonals, ``"factored"`` as sparse plus low rank; ``"forward"``
+        pushes one direction for each colour of the columns, ``"reverse"`` pulls one for each colour of the rows,
+        ``"bicoloring"`` does both. ``"auto"`` takes the cheapest, and ``plan.reason`` says why.
+
+    Returns
+    -------
+    Plan
+        Called with arguments like the example, it gives the Jacobian as a ``csr_array`` of shape (m, n).
+
+    Raises
+    ------
+    InvalidInput
+        If an argument does not fit, or the pattern has more than 5e7 entries and no factors are found.
+    NotDifferentiable
+        If ``f`` cannot be followed; the message says what to write instead. If ``method="bands"`` or ``"factored"``
+        and the function is not of that form, it says which step is in the way.
+
+    Warns
+    -----
+    DensePattern
+        If no structure pays; the message names the density.
+
+    References
+    ----------
+    Chapter *Structure and sparsity*. A. R. Curtis, M. J. D. Powell and J. K. Reid, "On the estimation of sparse
+    Jacobian matrices", 1974. A. H. Gebremedhin, F. Manne and A. Pothen, "What color is your Jacobian?", 2005.
+
+    Examples
+    --------
+    >>> plan = jacobian(lambda x: np.diff(x) ** 2, np.zeros(1000))
+    >>> plan.shape, plan.pattern.nnz, plan.colors.max() + 1
+    ((999, 1000), 1998, np.int64(2))
+    """
+    if method not in ("auto", "bands", "factored", *_WAYS):
+        names = ("bands", "factored", *_WAYS)
+        raise InvalidInput("method", repr(method), f"'auto' or one of {', '.join(map(repr, names))}")
+    program = Program(f, args, argnum)
+    plan = _banded(program, method) if method in ("auto", "bands", "factored") else None
+    if plan is None:
+        pattern = program.pattern()
+        way = _chosen(program, pattern) if method == "auto" else _WAYS[method](program, pattern)
+        plan = Plan(program, pattern, way)
+    _compare(plan)
+    return plan
+
+
+def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "auto") -> Plan:
+    """Plan a sparse Hessian: the Jacobian of the gradient, whose symmetry saves sweeps.
+
+    Parameters
+    ----------
+    f : callable
+        Written in plain NumPy; returns a single number. What it does must not depend on values.
+    *args
+        An example of its arguments.
+    argnum : int
+        By which argument: an array of floating-point numbers.
+    method : {"auto", "bands", "star", "forward", "dense"}
+        ``"star"`` pushes one direction for each colour of a star colouring through the gradient and reads each pair of
+        entries (i, j), (j, i) off once; the others are those of `jacobian`.
+
+    Returns
+    -------
+    Plan
+        Called with arguments like the example, it gives the Hessian as a ``csr_array`` of shape (n, n).
+
+    Raises
+    ------
+    InvalidInput, NotDifferentiable
+        As `jacobian`; also if ``f`` does not return a single number.
+
+    References
+    ----------
+    Chapter *Structure and sparsity*. T. F. Coleman and J. J. Moré, "Estimation of sparse Hessian matrices and graph
+    coloring problems", 1984.
+
+    Examples
+    --------
+    >>> plan = hessian(lambda x: np.sum(x[:-1] * x[1:] ** 2), np.ones(100), method="star")
+    >>> plan.shape, plan.pattern.nnz, plan.sweeps
+    ((100, 100), 297, 3)
+    """
+    if method not in ("auto", "bands", *_HESSIAN_WAYS):
+        names = ("bands", *_HESSIAN_WAYS)
+        raise InvalidInput("method", repr(method), f"'auto' or one of {', '.join(map(repr, names))}")
+    program = Program(f, args, argnum, of_gradient=True)
+    plan = _banded(program, method) if method in ("auto", "bands") else None
+    if plan is None:
+        pattern = program.pattern()
+        pattern = sparse.csr_array(pattern + pattern.T)  # symmetric, though the program may not show it
+        pattern.sum_duplicates()
+        way = _chosen_hessian(program, pattern) if method == "auto" else _HESSIAN_WAYS[method](program, pattern)
+        plan = Plan(program, pattern, way)
+    _compare(plan)
+    return plan
+
+
+# ------------------------------------------------------------------------------------------------------------- by bands
+def _banded(program: Program, method: str) -> Plan | None:
+    """A plan by bands, or factored; None if another way is better, or if there is no such plan and any will do."""
+    found: dict[str, Any] = {}
+
+    def arrange(trace: Bands, terms: Terms) -> Any:
+        n, dtype = program.x.size, program.dtype
+        found["trace"], found["terms"] = trace, terms
+        if method == "factored" and not trace.nodes:
+            raise NotBanded("no step that spreads few entries over many: it")
+        last = n + sum(math.prod(node.shape) for node in trace.nodes)
+        layouts = [Layout(terms, program.shape, 0, n)]
+        if trace.nodes:
+            rows = joined_nodes(trace.nodes)
+            layouts.append(Layout(terms, program.shape, n, last))
+            layouts += [Layout(rows, (last - n,), 0, n), Layout(rows, (last - n,), n, last)]
+        found["layouts"] = layouts
+        if method == "auto":
+            _check_worth(trace, layouts)
+        entries = tuple(layout.fill(dtype) for layout in layouts)
+        return entries if trace.nodes else entries[0]
+
+    try:
+        entries = program.compile(program.by_bands(method != "bands", arrange), "entries")
+    except NotBanded:
+        if method != "auto":
+            raise
+        return None
+    trace, layouts = found["trace"], found["layouts"]
+    if not trace.nodes:
+        return Plan(program, layouts[0].pattern, _way_by_bands(program, found["terms"], entries))
+    factors = Factors(*(layout.pattern for layout in layouts))
+    pattern = factors.pattern()
+    count = sum(layout.pattern.nnz for layout in layouts)
+    if method == "auto" and pattern is not None and 3 * count > pattern.nnz:
+        return None
+    rank = layouts[1].pattern.shape[1]
+    way = Way(
+        "factored",
+        f"few entries ({rank}) in between spread over many: a sparse matrix and one of rank {rank} are smaller",
+        entries,
+        1,
+        None,
+        f"{layouts[0].pattern.nnz} entries, and rank {rank}: {count} numbers instead of {program.size * program.x.size}",
+    )
+    return Plan(program, pattern, way, factors)
+
+
+def _check_worth(trace: Bands, layouts: list[Layout]) -> None:
+    """Whether carrying diagonals is less work than pushing as many directions as the longest row has entries."""
+    longest = int(np.diff(layouts[0].pattern.indptr).max(initial=0))
+    if not trace.nodes and trace.work > 2 * longest * trace.values:
+        raise NotBanded("carrying them: it is more work than pushing a direction for each colour, and")
+
+
+def _way_by_bands(program: Program, terms: Terms, entries: Compiled) -> Way:
+    count = len(terms)
+    return Way(
+        "bands",
+        f"the program moves, joins and combines whole slices: each derivative is made of few diagonals ({count} at the "
+        "end), and no colours are needed",
+        entries,
+        1,
+        None,
+        f"{count} diagonal{'s' * (count != 1)} in one pass instead of {program.x.size} directions",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- the ways
+def _forward(program: Program, pattern: Any, colors: Any = None) -> Way:
+    colors = column_coloring(pattern) if colors is None else colors
+    count = _count(colors)
+    seeds = _seeds(colors, count, program.x.shape, program.x.dtype)
+    places = colors[pattern.indices] * pattern.shape[0] + _rows(pattern)
+    entries = program.compile(program.by_columns(seeds, places), "entries")
+    longest = int(np.diff(pattern.indptr).max(initial=0))
+    return Way(
+        "forward",
+        f"the columns need {count} colours, and no fewer than {longest} can do: the longest row",
+        entries,
+        count,
+        colors,
+        f"{count} directions pushed instead of {pattern.shape[1]}",
+    )
+
+
+def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
+    colors = column_coloring(pattern.T) if colors is None else colors
+    count = _count(colors)
+    seeds = _seeds(colors, count, program.shape, program.dtype)
+    places = colors[_rows(pattern)] * pattern.shape[1] + pattern.indices
+    entries = program.compile(program.by_rows(seeds, places), "entries")
+    longest = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
+    return Way(
+        "reverse",
+        f"the rows need {count} colours, and no fewer than {longest} can do: the longest column",
+        entries,
+        count,
+        colors,
+        f"{count} directions pulled instead of {pattern.shape[0]}",
+    )
+
+
+def _both(program: Program, pattern: Any, colors: Any = None) -> Way:
+    row_colors, column_colors = bicoloring(pattern) if colors is None else colors
+    of_rows, of_columns = _count(row_colors), _count(column_colors)
+    from_rows, numbers = bicoloring_recovery(pattern, row_colors, column_colors)
+    pulled = of_rows * pattern.shape[1]
+    places = np.where(
+        from_rows, numbers * pattern.shape[1] + pattern.indices, pulled + numbers * pattern.shape[0] + _rows(pattern)
+    )
+    entries = program.compile(
+        program.by_both(
+            _seeds(row_colors, of_rows, program.shape, program.dtype),
+            _seeds(column_colors, of_columns, program.x.shape, program.x.dtype),
+            places,
+        ),
+        "entries",
+    )
+    return Way(
+        "bicoloring",
+        f"some rows and some columns are long: {of_rows} colours of rows and {of_columns} of columns read off all",
+        entries,
+        of_rows + of_columns,
+        (row_colors, column_colors),
+        f"{of_columns} directions pushed and {of_rows} pulled instead of {min(pattern.shape)}",
+    )
+
+
+def _dense(program: Program, pattern: Any) -> Way:
+    m, n = pattern.shape
+    forward = n < m
+    rows = _rows(pattern)
+    places = pattern.indices.astype(np.int64) * m + rows if forward else rows * n + pattern.indices
+    entries = program.compile(program.by_all(forward, places), "entries")
+    density = pattern.nnz / max(m * n, 1)
+    return Way(
+        "dense",
+        f"with a density of {density:.2g} no structure pays",
+        entries,
+        min(m, n),
+        np.arange(n),
+        f"all {min(m, n)} directions {'pushed' if forward else 'pulled'}",
+    )
+
+
+def _star(program: Program, pattern: Any, colors: Any = None) -> Way:
+    colors = star_coloring(pattern) if colors is None else colors
+    count = _count(colors)
+    seeds = _seeds(colors, count, program.x.shape, program.x.dtype)
+    rows, of = star_recovery(pattern, colors)
+    entries = program.compile(program.by_columns(seeds, of * pattern.shape[0] + rows), "entries")
+    return Way(
+        "star",
+        f"a symmetric matrix: a star colouring with {count} colours gives each pair of entries once",
+        entries,
+        count,
+        colors,
+        f"{count} directions pushed through the gradient instead of {pattern.shape[1]}",
+    )
+
+
+_WAYS: Final[dict[str, Callable[..., Way]]] = {
+    "forward": _forward,
+    "reverse": _reverse,
+    "bicoloring": _both,
+    "dense": _dense,
+}
+_HESSIAN_WAYS: Final[dict[str, Callable[..., Way]]] = {"star": _star, "forward": _forward, "dense": _dense}
+
+
+def _count(colors: Any) -> int:
+    return int(np.max(colors, initial=-1)) + 1
+
+
+def _seeds(colors: Any, count: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """One direction for each colour: the sum of the unit vectors of that colour."""
+    return (np.arange(count)[:, None] == colors).astype(dtype).reshape(count, *shape)
+
+
+def _rows(pattern: Any) -> Any:
+    return np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+
+
+# ----------------------------------------------------------------------------------------------------------- the choice
+def _chosen(program: Program, pattern: Any) -> Way:
+    """The cheapest way; colourings are only looked for where they could win."""
+    m, n = pattern.shape
+    dense = min(n, _PULL * m)
+    rows = int(np.diff(pattern.indptr).max(initial=0))  # so many colours the columns need at least
+    columns = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
+    best: tuple[float, Callable[..., Way], Any] = (_WORTHWHILE * dense if dense > 1 else math.inf, _dense, None)
+    options = [(1.0 * rows, _forward, lambda: column_coloring(pattern), 1.0)]
+    options.append((_PULL * columns, _reverse, lambda: column_coloring(pattern.T), _PULL))
+    for least, way, color, price in sorted(options, key=lambda option: option[0]):
+        if least < best[0]:
+            colors = color()
+            cost = price * _count(colors)
+            if cost < best[0]:
+                best = (cost, way, colors)
+    if best[0] > 8:
+        row_colors, column_colors = bicoloring(pattern)
+        cost = _count(column_colors) + _PULL * _count(row_colors) + 1
+        if cost < 0.8 * best[0]:
+            best = (cost, _both, (row_colors, column_colors))
+    if best[1] is _dense:
+        return _warned(_dense(program, pattern), pattern)
+    return best[1](program, pattern, best[2])
+
+
+def _chosen_hessian(program: Program, pattern: Any) -> Way:
+    colors = star_coloring(pattern)
+    if _count(colors) > _WORTHWHILE * pattern.shape[1] > 1:
+        return _warned(_dense(program, pattern), pattern)
+    return _star(program, pattern, colors)
+
+
+def _warned(way: Way, pattern: Any) -> Way:
+    m, n = pattern.shape
+    warnings.warn(
+        f"the {m} x {n} Jacobian has a density of {pattern.nnz / max(m * n, 1):.2g} and no structure that pays: it is "
+        "computed as a dense matrix; mathdl.jacobian gives that directly",
+        DensePattern,
+        stacklevel=4,
+    )
+    return way
+
+
+def _compare(plan: Plan) -> None:
+    """Compare with what the engine pushes in one random direction: a function must do the same in every call."""
+    program, rng = plan._program, np.random.default_rng(0)
+    v = rng.uniform(0.5, 1.0, program.x.shape).astype(program.x.dtype)
+    with np.errstate(all="ignore"):
+        pushed = np.ravel(jvp(program.of_x(program.args), (program.args[program.argnum],), (v,))[1])
+        if plan._factors is None:
+            j = plan(*program.args)
+            found, scale = j @ v.ravel(), abs(j) @ v.ravel()
+        else:
+            s, u, w = plan.factors(*program.args)
+            found, scale = s @ v.ravel() + u @ (w @ v.ravel()), abs(s) @ v.ravel() + abs(u) @ (abs(w) @ v.ravel())
+    tolerance = np.sqrt(np.finfo(found.dtype).eps) * scale
+    finite = np.isfinite(found) & np.isfinite(pushed)
+    if np.any(np.abs(found - pushed)[finite] > tolerance[finite]):
+        raise refuse(
+            program.name,
+            "called again with the same arguments it gives another derivative",
+            "no random numbers, counters or files inside: draw them before, and make them arguments",
+        )

@@ -1,0 +1,1 @@
+def braille(p): return "..."

@@ -1,0 +1,129 @@
+"""Where the entries of a sparse matrix stand in its arrays, when its diagonals are written into them one by one.
+
+Rows are sorted and so are the columns in each row; a diagonal then has places that are evenly spaced, but for the ends.
+Explained in the chapter *Structure and sparsity*.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from mathdl.autodiff.recording import call_it, filled, run, summed
+from mathdl.sparse.bands import Terms
+from mathdl.sparse.diagonals import Band, Piece, Places, columns_of, part_of, pieces, rows_of
+
+__all__ = ["Layout"]
+
+
+class Layout:
+    """The pattern of a matrix given by diagonals, and the statements that fill its entries in.
+
+    The matrix has a row for each entry of an array of this shape; of the columns it has those from ``first`` to
+    ``last``, and leaves the others out.
+    """
+
+    def __init__(self, terms: Terms, shape: tuple[int, ...], first: int, last: int) -> None:
+        self.used: list[tuple[Places, Any, Any]] = []  # the places, which of them are meant, and their coefficients
+        rows, columns = [], []
+        for places, c in terms.items():
+            of = columns_of(places)
+            inside = (of >= first) & (of < last)
+            if not inside.any():
+                continue
+            kept = None if inside.all() else inside.ravel()
+            self.used.append((places, kept, c))
+            row, column = np.ravel(rows_of(places, shape)), np.ravel(of) - first
+            rows.append(row if kept is None else row[kept])
+            columns.append(column if kept is None else column[kept])
+        m, n = math.prod(shape), last - first
+        self.pattern, numbers, self.met_twice = _sorted(rows, columns, m, n)
+        self.positions = np.split(numbers, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
+
+    def fill(self, dtype: Any) -> Any:
+        """The entries, in the order of the pattern."""
+        where: list[Any] = []
+        parts: list[Any] = []
+        for (places, kept, c), numbers in zip(self.used, self.positions, strict=True):
+            lengths = places.lengths if isinstance(places, Band) else (len(places.rows),)
+            if kept is not None:
+                lengths = (len(numbers),)
+                c = np.ravel(np.broadcast_to(c, places.lengths if isinstance(places, Band) else kept.shape))[
+                    np.flatnonzero(kept)
+                ] if np.ndim(c) else c
+            for place, part in _statements(numbers.reshape(lengths), c):
+                where.append(place)
+                parts.append(part)
+        function = summed if self.met_twice else filled
+        result = run(function, self.pattern.nnz, np.dtype(dtype), tuple(where), tuple(parts))
+        call_it(result, "J")
+        return result
+
+
+def _sorted(rows: list[Any], columns: list[Any], m: int, n: int) -> tuple[sparse.csr_array, Any, bool]:
+    """The pattern, the place of each entry in it, and whether some have the same."""
+    if not rows:
+        return sparse.csr_array((m, n), dtype=bool), np.zeros(0, int), False
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    count = len(row)
+    ordered = sparse.coo_array((np.arange(1, count + 1), (row, column)), shape=(m, n)).tocsr()
+    if ordered.nnz == count:
+        ordered.sort_indices()
+        numbers = np.empty(count, int)
+        numbers[ordered.data - 1] = np.arange(count)
+        return _pattern(ordered.indices, ordered.indptr, (m, n)), numbers, False
+    keys, numbers = np.unique(row * n + column, return_inverse=True)
+    indptr = np.searchsorted(keys, n * np.arange(m + 1))
+    return _pattern(keys % n, indptr, (m, n)), numbers.ravel(), True
+
+
+def _pattern(indices: Any, indptr: Any, shape: tuple[int, int]) -> sparse.csr_array:
+    result = sparse.csr_array((np.ones(len(indices), bool), indices, indptr), shape=shape)
+    result.has_canonical_format = True
+    return result
+
+
+def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
+    """Where to write which parts of the coefficients: into slices, or by number if there are too many."""
+    cut = pieces(numbers)
+    if cut is None or len(cut) > 8 or any(sum(step != 0 for step in piece.steps) > 1 for piece in cut):
+        return [(numbers if numbers.ndim != 1 else numbers, c)]
+    result = []
+    for piece in cut:
+        if any(step == 0 and hi - lo > 1 for step, (lo, hi) in zip(piece.steps, piece.box, strict=True)):
+            result.append(_added_up(piece, c, numbers.shape))
+            continue
+        lengths = [hi - lo for lo, hi in piece.box]
+        step = next((step for step in piece.steps if step), 1)
+        count = math.prod(lengths)
+        stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
+        place: Any = slice(piece.start, None if stop == -1 else stop, None if step == 1 else step)
+        part = c
+        if np.ndim(c):
+            if count == 1:
+                part = c[tuple(lo if n != 1 else 0 for (lo, _), n in zip(piece.box, np.shape(c), strict=True))]
+            else:
+                part = part_of(c, piece.box, numbers.shape)
+                part = np.reshape(part, -1) if numbers.ndim > 1 else part
+        if count == 1:
+            place = piece.start
+        result.append((place, part))
+    return result
+
+
+def _added_up(piece: Piece, c: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The same for coefficients that all belong to one entry, or to one for each step of the one axis that counts."""
+    lengths = [hi - lo for lo, hi in piece.box]
+    axes = tuple(axis for axis, step in enumerate(piece.steps) if step == 0)
+    times = math.prod(lengths[axis] for axis in axes)
+    part = c * times
+    if np.ndim(c):
+        part = np.sum(np.broadcast_to(part_of(c, piece.box, shape), tuple(lengths)), axis=axes)
+    step, count = next(((step, n) for step, n in zip(piece.steps, lengths, strict=True) if step), (1, 1))
+    if count == 1:
+        return piece.start, part
+    stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
+    return slice(piece.start, None if stop == -1 else stop, None if step == 1 else step), part
