@@ -270,7 +270,7 @@ class Bands(Trace):
         self, total: Terms, mark: Terms, step: Local, own: tuple[int, ...], shape: tuple[int, ...], name: str
     ) -> None:
         """A step that moves entries, adds them, or multiplies by a constant matrix."""
-        if step.matrix is not None:
+        if step.matrix is not None and step.exact:
             self._multiply(total, mark, step.matrix, own)
             return
         if not step.moves:
@@ -421,7 +421,8 @@ def _difference(a: Any, b: Any) -> Any:
 
 def _plus_number(a: Any, number: float) -> Any:
     """a + number, and (x + 2.0) + 3.0 as x + 5.0."""
-    step = a.step  # type: ignore[attr-defined]
-    if step.function is np.add and _is_number(step.args[1]) and isinstance(step.args[0], Followed):
-        return step.args[0] + (step.args[1] + number)
-    return a + number
+    step = a.step
+    if step.function in (np.add, np.subtract) and _is_number(step.args[1]) and isinstance(step.args[0], Followed):
+        number += step.args[1] if step.function is np.add else -step.args[1]
+        a = step.args[0]
+    return a - -number if number < 0 else a + number

@@ -57,6 +57,8 @@ class Layout:
             for place, part in _statements(numbers.reshape(lengths), c):
                 where.append(place)
                 parts.append(part)
+        if not self.met_twice:
+            _constant_first(where, parts)
         function = summed if self.met_twice else filled
         result = run(function, self.pattern.nnz, np.dtype(dtype), tuple(where), tuple(parts))
         call_it(result, "J")
@@ -112,6 +114,16 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
             place = piece.start
         result.append((place, part))
     return result
+
+
+def _constant_first(where: list[Any], parts: list[Any]) -> None:
+    """Of numbers that stand in several places: write the most frequent one everywhere, and then the rest."""
+    numbers = [part for part in parts if isinstance(part, float)]
+    most = max(numbers, key=numbers.count, default=0.0)
+    if numbers.count(most) > 1:
+        rest = [k for k, part in enumerate(parts) if not (isinstance(part, float) and part == most)]
+        where[:] = [slice(None), *(where[k] for k in rest)]
+        parts[:] = [most, *(parts[k] for k in rest)]
 
 
 def _added_up(piece: Piece, c: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:

@@ -55,7 +55,7 @@ class Local:
     be given as its matrix instead.
     """
 
-    __slots__ = ("count", "group", "matrix", "moves", "source")
+    __slots__ = ("count", "exact", "group", "matrix", "moves", "source")
 
     def __init__(
         self,
@@ -64,8 +64,10 @@ class Local:
         source: Any = None,
         moves: bool = False,
         matrix: sparse.csr_array | None = None,
+        exact: bool = True,
     ) -> None:
         self.group, self.count, self.source, self.matrix = group, count, source, matrix
+        self.exact = exact  # whether the matrix is the derivative, and not only its pattern
         self.moves = moves  # whether entries are moved and added, and not multiplied by anything
 
 
@@ -224,9 +226,9 @@ def _cumsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     return _matrix(lines[:, row].ravel(), lines[:, column].ravel(), 1.0, (lines.size, lines.size))
 
 
-def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int]) -> Local:
+def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int], exact: bool = True) -> Local:
     entries = np.broadcast_to(np.asarray(entries, float), rows.shape)
-    return Local(matrix=sparse.csr_array((entries, (rows, columns)), shape=shape))
+    return Local(matrix=sparse.csr_array((entries, (rows, columns)), shape=shape), exact=exact)
 
 
 # -------------------------------------------------------------------------------------------------- products and solving
@@ -253,20 +255,22 @@ def _product(k: int, values: Sequence[Any], terms: Sequence[str], result: str, s
         lengths[letter] = max(n, lengths.get(letter, n))
     every = result + "".join(letter for letter in term if letter not in result)
     full = tuple(lengths[letter] for letter in every)
-    constant = not any(isinstance(values[j], Followed) for j in others)
+    constant = [j for j in others if not isinstance(values[j], Followed)]
     if constant and math.prod(full) <= _LARGEST:
-        met = "".join(letter for letter in every if any(letter in terms[j] for j in others))
-        factors = np.einsum(",".join(terms[j] for j in others) + "->" + met, *(values[j] for j in others), optimize=True)
+        exact = len(constant) == len(others)
+        met = "".join(letter for letter in every if any(letter in terms[j] for j in constant))
+        known = [values[j] if exact else np.not_equal(values[j], 0).astype(float) for j in constant]
+        factors = np.einsum(",".join(terms[j] for j in constant) + "->" + met, *known, optimize=True)
         factors = np.broadcast_to(_spread(factors, met, every), full)
         rows = np.broadcast_to(_spread(_numbers(shape), result, every), full)
         columns = np.broadcast_to(_spread(_numbers(own), term, every), full)
         used = factors != 0
-        return _matrix(rows[used], columns[used], factors[used], (math.prod(shape), math.prod(own)))
+        return _matrix(rows[used], columns[used], factors[used], (math.prod(shape), math.prod(own)), exact)
     kept = "".join(letter for letter in term if letter in result)
     numbers = _numbers(tuple(n for letter, n in zip(term, own, strict=True) if letter in result))
     group = np.broadcast_to(_spread(numbers, kept, term), own).ravel()
     source = np.broadcast_to(_spread(numbers, kept, result), shape).ravel()
-    return Local(group, numbers.size, source)
+    return Local(group, numbers.size, source, moves=not others)
 
 
 def _spread(x: Any, letters: str, over: str) -> Any:
