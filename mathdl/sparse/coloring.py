@@ -88,7 +88,7 @@ def _peel(starts: list[int], neighbors: list[int]) -> Indices:
 
 
 def _dsatur(pattern: Any) -> Indices:
-    """Next is always the column whose neighbours have the most colours already; of those, the one with most neighbours."""
+    """Next is the column whose neighbours have the most colours already; of those, the one with most neighbours."""
     graph = column_graph(pattern)
     starts, neighbors = graph.indptr.tolist(), graph.indices.tolist()
     degree = [stop - start for start, stop in pairwise(starts)]
@@ -131,7 +131,7 @@ ORDERS: Mapping[str, Callable[[Any], Indices]] = {
 
 
 def _greedy(pattern: Any, order: Indices) -> Indices:
-    """Give each column in turn the lowest colour that no row of it has seen: the colours of a row are the bits of an int."""
+    """Give each column in turn the lowest colour that no row of it has seen; the colours a row has seen are bits."""
     columns = csc_array(pattern)[:, order]
     rows = columns.indices.tolist()
     seen = [0] * columns.shape[0]
@@ -174,8 +174,8 @@ def row_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
     return column_coloring(as_pattern(pattern).T, order)
 
 
-def star_coloring(pattern): return column_coloring(pattern)
-def star_recovery(pattern, colors):
-    p = pattern; rows = np.repeat(np.arange(p.shape[0]), np.diff(p.indptr)); return rows, colors[p.indices]
-def bicoloring(p): raise NotImplementedError
-bicoloring_recovery = bicoloring
+def star_coloring(pattern: Any) -> Any:
+    raise NotImplementedError
+
+
+star_recovery = bicoloring = bicoloring_recovery = star_coloring

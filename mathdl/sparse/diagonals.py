@@ -20,6 +20,8 @@ __all__ = [
     "Piece",
     "Places",
     "columns_of",
+    "ends_of",
+    "evenly",
     "expanded",
     "full_box",
     "gathered",
@@ -72,7 +74,7 @@ def full_box(shape: tuple[int, ...]) -> Box:
     return tuple((0, n) for n in shape)
 
 
-def _evenly(begin: int, steps: tuple[int, ...], box: Box) -> Any:
+def evenly(begin: int, steps: tuple[int, ...], box: Box) -> Any:
     """begin + sum(steps * i) for all i in the box, as an array of its lengths."""
     numbers: Any = np.array(begin)
     for axis, (step, (lo, hi)) in enumerate(zip(steps, box, strict=True)):
@@ -87,11 +89,17 @@ def strides_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def rows_of(places: Places, shape: tuple[int, ...]) -> Any:
     """The numbers of the entries, in C order, as an array with the lengths of the box."""
-    return places.rows if isinstance(places, Loose) else _evenly(0, strides_of(shape), places.box)
+    return places.rows if isinstance(places, Loose) else evenly(0, strides_of(shape), places.box)
+
+
+def ends_of(band: Band) -> tuple[int, int]:
+    """The first and the last column of a band."""
+    ends = [(s * lo, s * (hi - 1)) for s, (lo, hi) in zip(band.steps, band.box, strict=True)]
+    return band.base + sum(map(min, ends)), band.base + sum(map(max, ends))
 
 
 def columns_of(places: Places) -> Any:
-    return places.columns if isinstance(places, Loose) else _evenly(places.base, places.steps, places.box)
+    return places.columns if isinstance(places, Loose) else evenly(places.base, places.steps, places.box)
 
 
 def part_of(x: Any, box: Box, shape: tuple[int, ...]) -> Any:
@@ -265,7 +273,7 @@ def pieces(numbers: Any) -> list[Piece] | None:
             int(part[corner[:axis] + (1,) + corner[axis + 1 :]]) - start if n > 1 else 0
             for axis, n in enumerate(part.shape)
         )
-        if not np.array_equal(part, _evenly(start, steps, full_box(part.shape))):
+        if not np.array_equal(part, evenly(start, steps, full_box(part.shape))):
             return None
         found.append(Piece(box, start, steps))
     return found

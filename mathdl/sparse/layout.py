@@ -7,16 +7,18 @@ Explained in the chapter *Structure and sparsity*.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from scipy import sparse
 
 from mathdl.autodiff.recording import call_it, filled, run, summed
 from mathdl.sparse.bands import Terms
-from mathdl.sparse.diagonals import Band, Piece, Places, columns_of, part_of, pieces, rows_of
+from mathdl.sparse.diagonals import Band, Piece, Places, columns_of, ends_of, evenly, part_of, pieces, rows_of
 
 __all__ = ["Layout"]
+
+_FEW: Final = 40  # bands: with more, their entries are sorted instead of counted
 
 
 class Layout:
@@ -28,6 +30,17 @@ class Layout:
 
     def __init__(self, terms: Terms, shape: tuple[int, ...], first: int, last: int) -> None:
         self.used: list[tuple[Places, Any, Any]] = []  # the places, which of them are meant, and their coefficients
+        self.positions: list[Any]  # of each, where in the arrays of the matrix its entries stand
+        self.met_twice = False  # whether some entries are sums of several
+        size = (math.prod(shape), last - first)
+        bands = [places for places in terms if isinstance(places, Band)]
+        if len(bands) == len(terms) <= _FEW and all(first <= lo and hi < last for lo, hi in map(ends_of, bands)):
+            found = _ranked([band._replace(base=band.base - first) for band in bands], shape)
+            if found is not None:
+                self.used = [(band, None, c) for band, c in terms.items()]
+                indices, indptr, self.positions = found
+                self.pattern = _pattern(indices, indptr, size)
+                return
         rows, columns = [], []
         for places, c in terms.items():
             of = columns_of(places)
@@ -39,8 +52,7 @@ class Layout:
             row, column = np.ravel(rows_of(places, shape)), np.ravel(of) - first
             rows.append(row if kept is None else row[kept])
             columns.append(column if kept is None else column[kept])
-        m, n = math.prod(shape), last - first
-        self.pattern, numbers, self.met_twice = _sorted(rows, columns, m, n)
+        self.pattern, numbers, self.met_twice = _sorted(rows, columns, *size)
         self.positions = np.split(numbers, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
 
     def fill(self, dtype: Any) -> Any:
@@ -63,6 +75,37 @@ class Layout:
         result = run(function, self.pattern.nnz, np.dtype(dtype), tuple(where), tuple(parts))
         call_it(result, "J")
         return result
+
+
+def _ranked(bands: list[Band], shape: tuple[int, ...]) -> tuple[Any, Any, list[Any]] | None:
+    """Index arrays, and the places of each band in them, by counting; None if two bands meet in an entry.
+
+    A band has at most one entry in each row: its place there is the number of bands that have one further left.
+    """
+    counts = np.zeros(shape, np.int32)
+    for band in bands:
+        counts[band.key] += 1
+    indptr = np.concatenate([[0], np.cumsum(counts.ravel(), dtype=np.int64)])
+    begins = indptr[:-1].reshape(shape)
+    indices, positions = np.empty(indptr[-1], np.int32), []
+    for band in bands:
+        places = begins[band.key].copy()
+        for other in bands:
+            common = tuple(
+                (max(a, c), min(b, d)) for (a, b), (c, d) in zip(band.box, other.box, strict=True)
+            )
+            if other is band or any(lo >= hi for lo, hi in common):
+                continue
+            steps = tuple(s - t for s, t in zip(band.steps, other.steps, strict=True))
+            further = evenly(band.base - other.base, steps, common) if any(steps) else band.base - other.base
+            if np.any(further == 0):
+                return None
+            if any(steps) or further > 0:
+                part = tuple(slice(lo - a, hi - a) for (lo, hi), (a, _) in zip(common, band.box, strict=True))
+                places[part] += further > 0
+        positions.append(places)
+        indices[places] = columns_of(band)
+    return indices, indptr, positions
 
 
 def _sorted(rows: list[Any], columns: list[Any], m: int, n: int) -> tuple[sparse.csr_array, Any, bool]:
