@@ -55,7 +55,12 @@ class Dependencies(Trace):
         return self.wrap(value, total)
 
     def record_step(
-        self, value: Any, define: Callable[..., Any], marks: Sequence[Any], values: Sequence[Any], static: tuple[Any, ...]
+        self,
+        value: Any,
+        define: Callable[..., Any],
+        marks: Sequence[Any],
+        values: Sequence[Any],
+        static: tuple[Any, ...],
     ) -> Traced:
         total = None
         for k, mark in enumerate(marks):
@@ -113,7 +118,9 @@ class Dependencies(Trace):
 
 def _pattern(indptr: Any, indices: Any, columns: int) -> sparse.csr_array:
     data = np.ones(len(indices), bool)
-    return sparse.csr_array((data, np.asarray(indices, np.int32), np.asarray(indptr, np.int64)), (len(indptr) - 1, columns))
+    return sparse.csr_array(
+        (data, np.asarray(indices, np.int32), np.asarray(indptr, np.int64)), (len(indptr) - 1, columns)
+    )
 
 
 def _as_pattern(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -6,6 +6,7 @@ Explained in the chapter *Structure and sparsity*.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Final
 
@@ -63,11 +64,16 @@ class Layout:
             lengths = places.lengths if isinstance(places, Band) else (len(places.rows),)
             if kept is not None:
                 lengths = (len(numbers),)
-                c = np.ravel(np.broadcast_to(c, places.lengths if isinstance(places, Band) else kept.shape))[
-                    np.flatnonzero(kept)
-                ] if np.ndim(c) else c
+                c = (
+                    np.ravel(np.broadcast_to(c, places.lengths if isinstance(places, Band) else kept.shape))[
+                        np.flatnonzero(kept)
+                    ]
+                    if np.ndim(c)
+                    else c
+                )
             for place, part in _statements(numbers.reshape(lengths), c):
-                where.append(place)
+                whole = isinstance(place, slice) and place == slice(0, self.pattern.nnz)
+                where.append(slice(None) if whole else place)
                 parts.append(part)
         if not self.met_twice:
             _constant_first(where, parts)
@@ -85,25 +91,25 @@ def _ranked(bands: list[Band], shape: tuple[int, ...]) -> tuple[Any, Any, list[A
     counts = np.zeros(shape, np.int32)
     for band in bands:
         counts[band.key] += 1
-    indptr = np.concatenate([[0], np.cumsum(counts.ravel(), dtype=np.int64)])
+    indptr = np.zeros(counts.size + 1, np.int32 if len(bands) * counts.size < 2**31 else np.int64)
+    np.cumsum(counts.ravel(), out=indptr[1:])
     begins = indptr[:-1].reshape(shape)
-    indices, positions = np.empty(indptr[-1], np.int32), []
-    for band in bands:
-        places = begins[band.key].copy()
-        for other in bands:
-            common = tuple(
-                (max(a, c), min(b, d)) for (a, b), (c, d) in zip(band.box, other.box, strict=True)
-            )
-            if other is band or any(lo >= hi for lo, hi in common):
-                continue
-            steps = tuple(s - t for s, t in zip(band.steps, other.steps, strict=True))
-            further = evenly(band.base - other.base, steps, common) if any(steps) else band.base - other.base
-            if np.any(further == 0):
-                return None
-            if any(steps) or further > 0:
-                part = tuple(slice(lo - a, hi - a) for (lo, hi), (a, _) in zip(common, band.box, strict=True))
-                places[part] += further > 0
-        positions.append(places)
+    positions: list[Any] = [np.array(begins[band.key]) for band in bands]
+    for (one, mine), (two, others) in itertools.combinations(zip(bands, positions, strict=True), 2):
+        common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one.box, two.box, strict=True))
+        if any(lo >= hi for lo, hi in common):
+            continue
+        steps = tuple(s - t for s, t in zip(one.steps, two.steps, strict=True))
+        further: Any = one.base - two.base
+        if any(steps):
+            further = evenly(further, steps, common)
+        if np.any(further == 0):
+            return None
+        for band, places, later in ((one, mine, further > 0), (two, others, further < 0)):
+            if np.any(later):
+                places[tuple(slice(lo - a, hi - a) for (lo, hi), (a, _) in zip(common, band.box, strict=True))] += later
+    indices = np.empty(indptr[-1], np.int32)
+    for band, places in zip(bands, positions, strict=True):
         indices[places] = columns_of(band)
     return indices, indptr, positions
 
@@ -144,8 +150,7 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
         lengths = [hi - lo for lo, hi in piece.box]
         step = next((step for step in piece.steps if step), 1)
         count = math.prod(lengths)
-        stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
-        place: Any = slice(piece.start, None if stop == -1 else stop, None if step == 1 else step)
+        place: Any = _evenly_placed(piece.start, step, count)
         part = c
         if np.ndim(c):
             if count == 1:
@@ -153,8 +158,6 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
             else:
                 part = part_of(c, piece.box, numbers.shape)
                 part = np.reshape(part, -1) if numbers.ndim > 1 else part
-        if count == 1:
-            place = piece.start
         result.append((place, part))
     return result
 
@@ -178,7 +181,11 @@ def _added_up(piece: Piece, c: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     if np.ndim(c):
         part = np.sum(np.broadcast_to(part_of(c, piece.box, shape), tuple(lengths)), axis=axes)
     step, count = next(((step, n) for step, n in zip(piece.steps, lengths, strict=True) if step), (1, 1))
+    return _evenly_placed(piece.start, step, count), part
+
+
+def _evenly_placed(start: int, step: int, count: int) -> int | slice:
     if count == 1:
-        return piece.start, part
-    stop: int | None = piece.start + step * (count - 1) + (1 if step > 0 else -1)
-    return slice(piece.start, None if stop == -1 else stop, None if step == 1 else step), part
+        return start
+    stop: int | None = start + step * (count - 1) + (1 if step > 0 else -1)
+    return slice(start, None if stop == -1 else stop, None if step == 1 else step)

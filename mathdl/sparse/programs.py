@@ -21,7 +21,7 @@ from mathdl.autodiff.compiling.running import assemble
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.naming import innermost
 from mathdl.autodiff.recording import Recording
-from mathdl.autodiff.trace import Trace, Traced, follow
+from mathdl.autodiff.trace import Trace, follow
 from mathdl.autodiff.transforms import grad, jvp, returning_array, split_output, vjp
 from mathdl.autodiff.trees import as_leaf, leaves
 from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
@@ -73,12 +73,18 @@ class Program:
 
     def pattern(self) -> sparse.csr_array:
         """Which entries of the Jacobian can be other than zero, for any input of this shape."""
-        trace = Dependencies(self.x.size)
 
         def run(*args: Any) -> Any:
+            trace = Dependencies(self.x.size)
             return self.follow(trace, args, trace.start())[1]
 
-        _, _, mark = self._retried(lambda: record(Recording(), run, self.args, self.parameters, self.arrays))
+        def recorded() -> Any:
+            recording = Recording()
+            mark = record(recording, run, self.args, self.parameters, self.arrays)[2]
+            recording.forget()
+            return mark
+
+        mark = self._retried(recorded)
         return sparse.csr_array((self.size, self.x.size), dtype=bool) if mark is None else mark
 
     def compile(self, program: Callable[..., Any], kind: str, **more: Any) -> Compiled:
@@ -96,6 +102,11 @@ class Program:
         """
         try:
             return work()
+        except NotDifferentiable as error:
+            without = error.remedy.replace("the same without mathdl.compile", "mathdl.jacobian, which needs no plan")
+            if without != error.remedy:
+                raise NotDifferentiable(error.function, error.reason, without) from None
+            raise
         except MathdlError:
             raise
         except Exception:

@@ -78,7 +78,8 @@ def depends_on_values(x: Any) -> bool:
 
 def local(define: Any, k: int, values: Sequence[Any], static: tuple[Any, ...], shape: tuple[int, ...]) -> Local:
     """The structure of the step ``define(*values, *static)`` with a result of this shape, for operand ``k``."""
-    return _TABLE.get(define, _of_all)(k, values, static, shape)
+    find: Callable[..., Local] = _TABLE.get(define, _of_all)
+    return find(k, values, static, shape)
 
 
 def _numbers(shape: tuple[int, ...]) -> Any:
@@ -122,7 +123,9 @@ def _where(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -
 def _join(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     axis = static[0]
     begin = sum(x.shape[axis] for x in values[:k])
-    return _moved(_placed(values[k].shape, (slice(None),) * axis + (slice(begin, begin + values[k].shape[axis]),), shape))
+    return _moved(
+        _placed(values[k].shape, (slice(None),) * axis + (slice(begin, begin + values[k].shape[axis]),), shape)
+    )
 
 
 def _placed(own: tuple[int, ...], key: Any, shape: tuple[int, ...]) -> Any:
@@ -183,12 +186,13 @@ def _select(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     if Ellipsis in [part for part in key if part is Ellipsis]:
         return _of_all(k, values, static, shape)
     # Along the axes where values choose, all are one group; there, any index will do.
-    axis, chosen, anywhere = 0, [], []
+    axis = 0
+    chosen: list[int] = []
+    anywhere: list[Any] = []
     for part in key:
         if isinstance(part, Followed):
             chosen.append(axis)
-            part = np.zeros(np.shape(part), int)
-        anywhere.append(part)
+        anywhere.append(np.zeros(np.shape(bottom(part).step.value), int) if isinstance(part, Followed) else part)
         axis += part is not None
     own = values[k].shape
     kept = tuple(1 if axis in chosen else n for axis, n in enumerate(own))
@@ -218,7 +222,7 @@ def _sum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> 
 
 def _cumsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     axis, n = static[0], shape[static[0]] if shape else 1
-    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(-1, n)
+    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(math.prod(shape) // max(n, 1), n)
     if lines.size * n > 2 * _LARGEST:
         found = _along(k, values, ((axis,),), shape)
         return Local(found.group, found.count, found.group)
@@ -231,7 +235,7 @@ def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int], exact
     return Local(matrix=sparse.csr_array((entries, (rows, columns)), shape=shape), exact=exact)
 
 
-# -------------------------------------------------------------------------------------------------- products and solving
+# ------------------------------------------------------------------------------------------------ products and solving
 def _einsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     terms, result, _ = static
     return _product(k, values, terms, result, shape)
