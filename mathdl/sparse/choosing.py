@@ -101,7 +101,7 @@ def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "a
         An example of its arguments.
     argnum : int
         By which argument: an array of floating-point numbers.
-    method : {"auto", "bands", "star", "forward", "dense"}
+    method : {"auto", "bands", "factored", "star", "forward", "dense"}
         ``"star"`` pushes one direction for each colour of a star colouring through the gradient and reads each pair of
         entries (i, j), (j, i) off once; the others are those of `jacobian`.
 
@@ -126,11 +126,11 @@ def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "a
     >>> plan.shape, plan.pattern.nnz, plan.sweeps
     ((100, 100), 297, 3)
     """
-    if method not in ("auto", "bands", *_HESSIAN_WAYS):
-        names = ("bands", *_HESSIAN_WAYS)
+    if method not in ("auto", "bands", "factored", *_HESSIAN_WAYS):
+        names = ("bands", "factored", *_HESSIAN_WAYS)
         raise InvalidInput("method", repr(method), f"'auto' or one of {', '.join(map(repr, names))}")
     program = Program(f, args, argnum, of_gradient=True)
-    plan = _banded(program, method) if method in ("auto", "bands") else None
+    plan = _banded(program, method) if method in ("auto", "bands", "factored") else None
     if plan is None:
         pattern = program.pattern()
         pattern = sparse.csr_array(pattern + pattern.T)  # symmetric, though the program may not show it
