@@ -1,12 +1,15 @@
 """How much memory a derivative needs at its peak, beside what it cannot do without.
 
-Counted with tracemalloc, which sees every array that NumPy makes.
-Explained in the chapters *Push and pull* and *Second derivatives*.
+Counted with tracemalloc, which sees every array that NumPy makes, and of a process of its own with what the system gave.
+Explained in the chapters *Push and pull*, *Second derivatives* and *Structure and sparsity*.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib.util
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +19,7 @@ import numpy as np
 import mathdl as md
 from benchmarks.workloads import WORKLOADS
 
-__all__ = ["Peak", "peaks"]
+__all__ = ["Peak", "peaks", "resident"]
 
 
 class Peak(NamedTuple):
@@ -76,5 +79,38 @@ def _second() -> Iterator[Peak]:
     yield Peak(f"the Hessian it does not build, n = {n:,}", 8 * n * n, "vectors of n numbers", 8.0 * n)
 
 
+def _tridiagonal(n: int) -> Any:
+    """A sparse Jacobian from its planning on: how many entries it has."""
+
+    def f(x: Any) -> Any:
+        U = np.concatenate([np.zeros(1), x, np.zeros(1)])
+        return U[:-2] - U[1:-1] ** 2 + np.sin(U[2:])
+
+    x = np.linspace(0.0, 1.0, n)
+    return md.sparse.jacobian(f, x)(x).nnz
+
+
+def resident(n: int) -> tuple[int, int]:
+    """By how many bytes this process grows, at most, for a tridiagonal Jacobian; and how many entries it has."""
+    import resource
+
+    _tridiagonal(10)  # what is imported is no part of it
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    entries = _tridiagonal(n)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return grown * (1 if sys.platform == "darwin" else 1024), entries
+
+
+def _sparse() -> Iterator[Peak]:
+    if importlib.util.find_spec("mathdl.sparse") is None:
+        return
+    n = 10**6
+    code = f"from benchmarks.memory import resident; print(*resident({n}))"
+    grown, entries = map(int, subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    what = f"tridiagonal Jacobian, planned and evaluated, n = {n:,}"
+    yield Peak(what, peak(lambda: _tridiagonal(n)), "entries", 8.0 * entries)
+    yield Peak(f"{what}: its process", grown, "entries", 8.0 * entries)
+
+
 def peaks() -> list[Peak]:
-    return [*_training(), *_linear(), *_second()]
+    return [*_training(), *_linear(), *_second(), *_sparse()]

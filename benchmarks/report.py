@@ -21,6 +21,8 @@ class Row(NamedTuple):
     defaults: float  # with the allocator's defaults
     built: float  # seconds until it could be called
     ratio: float | None = None  # to the floor, measured in the same process
+    sweeps: int | None = None  # in how many directions a sparse derivative is pushed, pulled or differenced
+    how: str = ""
 
 
 class Results(NamedTuple):
