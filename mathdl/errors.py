@@ -6,7 +6,15 @@ Explained in the chapter *Jacobians as differences*.
 
 from __future__ import annotations
 
-__all__ = ["DensePattern", "InvalidInput", "MathdlError", "NotDifferentiable", "OraclesDisagree", "UnknownExercise", "WrongDerivative"]
+__all__ = [
+    "DensePattern",
+    "InvalidInput",
+    "MathdlError",
+    "NotDifferentiable",
+    "OraclesDisagree",
+    "UnknownExercise",
+    "WrongDerivative",
+]
 
 
 class MathdlError(Exception):

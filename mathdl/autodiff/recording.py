@@ -60,7 +60,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.outermost = sys._getframe(1)  # frames above it do not belong to the program
+        self.outermost: Any = sys._getframe(1)  # frames above it do not belong to the program
 
     def enter(self, value: Any, label: str) -> Recorded:
         """An input of the program."""
@@ -84,6 +84,10 @@ class Recording:
         step = Step(function, args, kwargs, value, len(self.steps))
         self.steps.append(step)
         return step
+
+    def forget(self) -> None:
+        """Let go of all steps, and of the example values in them, as soon as nobody needs them any more."""
+        self.steps, self.outermost = [], None
 
     def read_labels(self) -> None:
         """Learn which names the program has given to what it made so far; outer functions have the first word."""

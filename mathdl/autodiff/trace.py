@@ -85,7 +85,12 @@ class Trace:
         raise NotImplementedError
 
     def record_step(
-        self, value: Any, define: Callable[..., Any], marks: Sequence[Any], values: Sequence[Any], static: tuple[Any, ...]
+        self,
+        value: Any,
+        define: Callable[..., Any],
+        marks: Sequence[Any],
+        values: Sequence[Any],
+        static: tuple[Any, ...],
     ) -> Traced:
         """The same for a trace `by_structure`, of ``define(*values, *static)``; an untraced operand has no mark."""
         raise NotImplementedError

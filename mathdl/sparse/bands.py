@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.compiling.cleaning import is_uniform
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import run
 from mathdl.autodiff.rules.steps import join_step, reshape_step, where_step
@@ -112,7 +113,12 @@ class Bands(Trace):
         return self._finish(value, total)
 
     def record_step(
-        self, value: Any, define: Callable[..., Any], marks: Sequence[Any], values: Sequence[Any], static: tuple[Any, ...]
+        self,
+        value: Any,
+        define: Callable[..., Any],
+        marks: Sequence[Any],
+        values: Sequence[Any],
+        static: tuple[Any, ...],
     ) -> Traced:
         total, shape = Terms(), np.shape(value)
         for k, mark in enumerate(marks):
@@ -125,7 +131,7 @@ class Bands(Trace):
                     self._join(total, places, c, own, shape, static[0], begin)
             elif define is reshape_step:
                 for places, c in mark.items():
-                    self._reshape(total, places, c, own, shape)
+                    self.reshape(total, places, c, own, shape)
             elif define is where_step and depends_on_values(static[0]):
                 mask = static[0] if k == 0 else ~static[0]
                 terms = mark if own == shape else self._expanded(mark, own, shape)
@@ -192,15 +198,16 @@ class Bands(Trace):
             total.add(Loose(np.ravel_multi_index(tuple(where), shape), places.columns), c)
 
     @staticmethod
-    def _reshape(total: Terms, places: Places, c: Any, own: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    def reshape(total: Terms, places: Places, c: Any, own: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        """One term of an array, in the array of another shape."""
         if isinstance(places, Band):
             new = reshaped(places, own, shape)
             if new is None:
                 places, c = _loosened(places, c, own)
             else:
                 lengths = new.lengths
-                if np.ndim(c) or not lengths:
-                    c = c if not np.ndim(c) else np.reshape(_whole(c, places.lengths), lengths)
+                if np.ndim(c):
+                    c = np.reshape(_whole(c, places.lengths), lengths)
                 places = new
         total.add(places, c)
 
@@ -218,6 +225,8 @@ class Bands(Trace):
                 part = np.take(flat, places.rows)
             else:
                 part = d
+            if isinstance(part, np.ndarray) and part.size and not choosing and is_uniform(part):
+                part = float(part.flat[0])
             if np.ndim(c) or np.ndim(part):
                 size = math.prod(places.lengths) if isinstance(places, Band) else len(places.rows)
                 self.work += size if isinstance(places, Band) else _SCATTERED * size
@@ -236,9 +245,7 @@ class Bands(Trace):
                 places, c = _loosened(places, c, shape)
             used = np.flatnonzero(d.ravel()[places.rows])
             if used.size:
-                kept.add(
-                    Loose(places.rows[used], places.columns[used]), np.take(c, used) if np.ndim(c) else c
-                )
+                kept.add(Loose(places.rows[used], places.columns[used]), np.take(c, used) if np.ndim(c) else c)
         return kept
 
     def _expanded(self, mark: Terms, own: tuple[int, ...], shape: tuple[int, ...]) -> Terms:
@@ -270,7 +277,7 @@ class Bands(Trace):
         self, total: Terms, mark: Terms, step: Local, own: tuple[int, ...], shape: tuple[int, ...], name: str
     ) -> None:
         """A step that moves entries, adds them, or multiplies by a constant matrix."""
-        if step.matrix is not None:
+        if step.matrix is not None and step.exact:
             self._multiply(total, mark, step.matrix, own)
             return
         if not step.moves:
@@ -298,7 +305,8 @@ class Bands(Trace):
         used = np.bincount(source[source >= 0], minlength=size)
         if used.size and used.max(initial=0) > 1 and mark.size * int(used.max()) > _SPREAD * (mark.size + source.size):
             mark = self._node(mark, own)
-        parts = pieces(source.reshape(shape)) if source.size else []
+        # Far below zero, what is gathered from nowhere does not look like the beginning of what follows.
+        parts = pieces(np.where(source < 0, -(2**40), source).reshape(shape)) if source.size else []
         for places, c in mark.items():
             found = gathered(places, c, own, parts) if isinstance(places, Band) and parts is not None else None
             if found is not None:
@@ -334,18 +342,17 @@ def joined_nodes(nodes: Sequence[Node]) -> Terms:
     total, begin = Terms(), 0
     for node in nodes:
         size = math.prod(node.shape)
+        flat = Terms()
         for places, c in node.terms.items():
-            flat = reshaped(places, node.shape, (size,)) if isinstance(places, Band) else None
-            if flat is not None:
-                total.add(flat.moved((begin,)), np.reshape(_whole(c, places.lengths), -1) if np.ndim(c) else c)
-            else:
-                loose, c = _loosened(places, c, node.shape)
-                total.add(Loose(loose.rows + begin, loose.columns), c)
+            Bands.reshape(flat, places, c, node.shape, (size,))
+        for places, c in flat.items():
+            moved = places.moved((begin,)) if isinstance(places, Band) else Loose(places.rows + begin, places.columns)
+            total.add(moved, c)
         begin += size
     return total
 
 
-# --------------------------------------------------------------------------------------------------- moving loose entries
+# ------------------------------------------------------------------------------------------------ moving loose entries
 def _ranges(begins: Any, counts: Any) -> Any:
     """begins[0], begins[0] + 1, ... (counts[0] of them), then begins[1], ..."""
     ends = np.cumsum(counts)
@@ -421,7 +428,8 @@ def _difference(a: Any, b: Any) -> Any:
 
 def _plus_number(a: Any, number: float) -> Any:
     """a + number, and (x + 2.0) + 3.0 as x + 5.0."""
-    step = a.step  # type: ignore[attr-defined]
-    if step.function is np.add and _is_number(step.args[1]) and isinstance(step.args[0], Followed):
-        return step.args[0] + (step.args[1] + number)
-    return a + number
+    step = a.step
+    if step.function in (np.add, np.subtract) and _is_number(step.args[1]) and isinstance(step.args[0], Followed):
+        number += step.args[1] if step.function is np.add else -step.args[1]
+        a = step.args[0]
+    return a - -number if number < 0 else a + number

@@ -19,10 +19,11 @@ from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.transforms import jvp
 from mathdl.errors import DensePattern, InvalidInput
 from mathdl.sparse.bands import Bands, NotBanded, Terms, joined_nodes
-from mathdl.sparse.coloring import bicoloring, bicoloring_recovery, column_coloring, star_coloring, star_recovery
+from mathdl.sparse.coloring import column_coloring, row_coloring
 from mathdl.sparse.layout import Layout
-from mathdl.sparse.plan import Factors, Plan, Way
+from mathdl.sparse.plan import Factors, Plan, Way, filled
 from mathdl.sparse.programs import Program
+from mathdl.sparse.symmetric import bicoloring, bicoloring_recovery, star_coloring, star_recovery
 
 __all__ = ["hessian", "jacobian"]
 
@@ -100,7 +101,7 @@ def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "a
         An example of its arguments.
     argnum : int
         By which argument: an array of floating-point numbers.
-    method : {"auto", "bands", "star", "forward", "dense"}
+    method : {"auto", "bands", "factored", "star", "forward", "dense"}
         ``"star"`` pushes one direction for each colour of a star colouring through the gradient and reads each pair of
         entries (i, j), (j, i) off once; the others are those of `jacobian`.
 
@@ -125,11 +126,11 @@ def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "a
     >>> plan.shape, plan.pattern.nnz, plan.sweeps
     ((100, 100), 297, 3)
     """
-    if method not in ("auto", "bands", *_HESSIAN_WAYS):
-        names = ("bands", *_HESSIAN_WAYS)
+    if method not in ("auto", "bands", "factored", *_HESSIAN_WAYS):
+        names = ("bands", "factored", *_HESSIAN_WAYS)
         raise InvalidInput("method", repr(method), f"'auto' or one of {', '.join(map(repr, names))}")
     program = Program(f, args, argnum, of_gradient=True)
-    plan = _banded(program, method) if method in ("auto", "bands") else None
+    plan = _banded(program, method) if method in ("auto", "bands", "factored") else None
     if plan is None:
         pattern = program.pattern()
         pattern = sparse.csr_array(pattern + pattern.T)  # symmetric, though the program may not show it
@@ -147,7 +148,7 @@ def _banded(program: Program, method: str) -> Plan | None:
 
     def arrange(trace: Bands, terms: Terms) -> Any:
         n, dtype = program.x.size, program.dtype
-        found["trace"], found["terms"] = trace, terms
+        found["nodes"], found["count"] = bool(trace.nodes), len(terms)
         if method == "factored" and not trace.nodes:
             raise NotBanded("no step that spreads few entries over many: it")
         last = n + sum(math.prod(node.shape) for node in trace.nodes)
@@ -159,6 +160,8 @@ def _banded(program: Program, method: str) -> Plan | None:
         found["layouts"] = layouts
         if method == "auto":
             _check_worth(trace, layouts)
+        if trace.nodes and not layouts[-1].pattern.nnz:  # no entry in between depends on another one
+            layouts.pop()
         entries = tuple(layout.fill(dtype) for layout in layouts)
         return entries if trace.nodes else entries[0]
 
@@ -168,9 +171,9 @@ def _banded(program: Program, method: str) -> Plan | None:
         if method != "auto":
             raise
         return None
-    trace, layouts = found["trace"], found["layouts"]
-    if not trace.nodes:
-        return Plan(program, layouts[0].pattern, _way_by_bands(program, found["terms"], entries))
+    layouts = found["layouts"]
+    if not found["nodes"]:
+        return Plan(program, layouts[0].pattern, _way_by_bands(program, found["count"], entries))
     factors = Factors(*(layout.pattern for layout in layouts))
     pattern = factors.pattern()
     count = sum(layout.pattern.nnz for layout in layouts)
@@ -183,7 +186,7 @@ def _banded(program: Program, method: str) -> Plan | None:
         entries,
         1,
         None,
-        f"{layouts[0].pattern.nnz} entries, and rank {rank}: {count} numbers instead of {program.size * program.x.size}",
+        f"{layouts[0].pattern.nnz} entries and rank {rank}: {count} numbers instead of {program.size * program.x.size}",
     )
     return Plan(program, pattern, way, factors)
 
@@ -195,8 +198,7 @@ def _check_worth(trace: Bands, layouts: list[Layout]) -> None:
         raise NotBanded("carrying them: it is more work than pushing a direction for each colour, and")
 
 
-def _way_by_bands(program: Program, terms: Terms, entries: Compiled) -> Way:
-    count = len(terms)
+def _way_by_bands(program: Program, count: int, entries: Compiled) -> Way:
     return Way(
         "bands",
         f"the program moves, joins and combines whole slices: each derivative is made of few diagonals ({count} at the "
@@ -227,7 +229,7 @@ def _forward(program: Program, pattern: Any, colors: Any = None) -> Way:
 
 
 def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
-    colors = column_coloring(pattern.T) if colors is None else colors
+    colors = row_coloring(pattern) if colors is None else colors
     count = _count(colors)
     seeds = _seeds(colors, count, program.shape, program.dtype)
     places = colors[_rows(pattern)] * pattern.shape[1] + pattern.indices
@@ -246,11 +248,9 @@ def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
 def _both(program: Program, pattern: Any, colors: Any = None) -> Way:
     row_colors, column_colors = bicoloring(pattern) if colors is None else colors
     of_rows, of_columns = _count(row_colors), _count(column_colors)
-    from_rows, numbers = bicoloring_recovery(pattern, row_colors, column_colors)
-    pulled = of_rows * pattern.shape[1]
-    places = np.where(
-        from_rows, numbers * pattern.shape[1] + pattern.indices, pulled + numbers * pattern.shape[0] + _rows(pattern)
-    )
+    from_rows, lines, numbers = bicoloring_recovery(pattern, row_colors, column_colors)
+    m, n = pattern.shape
+    places = lines + np.where(from_rows, numbers * n, of_rows * n + numbers * m)  # what is pulled stands first
     entries = program.compile(
         program.by_both(
             _seeds(row_colors, of_rows, program.shape, program.dtype),
@@ -261,7 +261,7 @@ def _both(program: Program, pattern: Any, colors: Any = None) -> Way:
     )
     return Way(
         "bicoloring",
-        f"some rows and some columns are long: {of_rows} colours of rows and {of_columns} of columns read off all",
+        f"a few rows and columns are long: {of_columns} colours of columns and {of_rows} of rows show every entry",
         entries,
         of_rows + of_columns,
         (row_colors, column_colors),
@@ -332,11 +332,13 @@ def _chosen(program: Program, pattern: Any) -> Way:
     rows = int(np.diff(pattern.indptr).max(initial=0))  # so many colours the columns need at least
     columns = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
     best: tuple[float, Callable[..., Way], Any] = (_WORTHWHILE * dense if dense > 1 else math.inf, _dense, None)
-    options = [(1.0 * rows, _forward, lambda: column_coloring(pattern), 1.0)]
-    options.append((_PULL * columns, _reverse, lambda: column_coloring(pattern.T), _PULL))
+    options: list[tuple[float, Callable[..., Way], Callable[[Any], Any], float]] = [
+        (1.0 * rows, _forward, column_coloring, 1.0),
+        (_PULL * columns, _reverse, row_coloring, _PULL),
+    ]
     for least, way, color, price in sorted(options, key=lambda option: option[0]):
         if least < best[0]:
-            colors = color()
+            colors = color(pattern)
             cost = price * _count(colors)
             if cost < best[0]:
                 best = (cost, way, colors)
@@ -376,7 +378,7 @@ def _compare(plan: Plan) -> None:
         pushed = np.ravel(jvp(program.of_x(program.args), (program.args[program.argnum],), (v,))[1])
         if plan._factors is None:
             j = plan(*program.args)
-            found, scale = j @ v.ravel(), abs(j) @ v.ravel()
+            found, scale = j @ v.ravel(), filled(j, np.abs(j.data)) @ v.ravel()
         else:
             s, u, w = plan.factors(*program.args)
             found, scale = s @ v.ravel() + u @ (w @ v.ravel()), abs(s) @ v.ravel() + abs(u) @ (abs(w) @ v.ravel())

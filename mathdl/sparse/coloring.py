@@ -6,7 +6,8 @@ The functions see patterns, never values. Explained in the chapter *Structure an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
@@ -41,42 +42,39 @@ def as_pattern(pattern: Any) -> Any:
 # -- orders ----------------------------------------------------------------------------------------------------------
 
 
-def column_graph(pattern: Any) -> Any:
-    """Give the column intersection graph (n, n), without loops: two columns are neighbours if some row meets both."""
-    rows = as_pattern(pattern)
-    ones = csr_array((np.ones(rows.nnz, np.int32), rows.indices, rows.indptr), shape=rows.shape)
-    graph = (ones.T @ ones).tocoo()
+def without_loops(graph: Any) -> Any:
+    """Give the neighbours that a symmetric pattern tells of: nothing is its own neighbour."""
+    graph = graph.tocoo()
     apart = graph.row != graph.col
     where = (graph.row[apart], graph.col[apart])
     return csr_array((np.ones(len(where[0]), bool), where), shape=graph.shape)
 
 
-def _natural(pattern: Any) -> Indices:
-    return np.arange(pattern.shape[1])
-
-
-def _largest_first(pattern: Any) -> Indices:
-    """Columns that share rows with many others first; those met twice count twice, which needs no graph."""
+def column_graph(pattern: Any) -> Any:
+    """Give the column intersection graph (n, n): two columns are neighbours if some row has an entry in both."""
     rows = as_pattern(pattern)
-    lengths = np.diff(rows.indptr)
-    met = np.bincount(rows.indices, np.repeat(lengths - 1, lengths), minlength=rows.shape[1])
-    return np.argsort(-met, kind="stable")
+    ones = csr_array((np.ones(rows.nnz, np.int32), rows.indices, rows.indptr), shape=rows.shape)
+    return without_loops(ones.T @ ones)
 
 
-def _smallest_last(pattern: Any) -> Indices:
-    """Take away the column with the fewest neighbours left, again and again; colour in the opposite order."""
-    graph = column_graph(pattern)
-    return _peel(graph.indptr.tolist(), graph.indices.tolist())[::-1]
+def _natural(graph: Any) -> Indices:
+    return np.arange(graph.shape[1], dtype=np.intp)
 
 
-def _peel(starts: list[int], neighbors: list[int]) -> Indices:
+def _largest_first(graph: Any) -> Indices:
+    return np.argsort(-np.diff(graph.indptr), kind="stable")
+
+
+def _smallest_last(graph: Any) -> Indices:
+    """Take away the vertex with the fewest neighbours left, again and again; colour in the opposite order."""
+    starts, neighbors = graph.indptr.tolist(), graph.indices.tolist()
     degree = [stop - start for start, stop in pairwise(starts)]
     heap = [(d, j) for j, d in enumerate(degree)]
     heapify(heap)
     order = []
     while heap:
         d, j = heappop(heap)
-        if d != degree[j]:  # an older entry of a column that has lost neighbours since, or was taken
+        if d != degree[j]:  # an older entry of a vertex that has lost neighbours since, or was taken
             continue
         degree[j] = -1
         order.append(j)
@@ -84,12 +82,11 @@ def _peel(starts: list[int], neighbors: list[int]) -> Indices:
             if degree[k] > 0:
                 degree[k] -= 1
                 heappush(heap, (degree[k], k))
-    return np.array(order, dtype=np.intp)
+    return np.array(order[::-1], dtype=np.intp)
 
 
-def _dsatur(pattern: Any) -> Indices:
-    """Next is always the column whose neighbours have the most colours already; of those, the one with most neighbours."""
-    graph = column_graph(pattern)
+def _dsatur(graph: Any) -> Indices:
+    """Next is the vertex whose neighbours have the most colours already; of those, the one with most neighbours."""
     starts, neighbors = graph.indptr.tolist(), graph.indices.tolist()
     degree = [stop - start for start, stop in pairwise(starts)]
     taken = [0] * len(degree)  # the colours of the neighbours, as bits
@@ -110,28 +107,38 @@ def _dsatur(pattern: Any) -> Indices:
     return np.array(order, dtype=np.intp)
 
 
-def _reverse_cuthill_mckee(pattern: Any) -> Indices:
+def _reverse_cuthill_mckee(graph: Any) -> Indices:
     """Neighbours close to each other: what depends on one place stands together, however the unknowns are stored."""
-    if not pattern.shape[1]:
-        return np.arange(0)
-    return np.asarray(reverse_cuthill_mckee(column_graph(pattern), symmetric_mode=True), dtype=np.intp)
+    if not graph.shape[1]:
+        return _natural(graph)
+    return np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=True), dtype=np.intp)
 
 
+def _order_columns(order: Callable[[Any], Indices], pattern: Any) -> Indices:
+    return order(pattern if order is _natural else column_graph(pattern))
+
+
+# The cheapest first, and whether it is a loop in Python over the graph, which large patterns cannot afford.
+GRAPH_ORDERS: Mapping[str, tuple[Callable[[Any], Indices], bool]] = {
+    "natural": (_natural, False),
+    "reverse Cuthill-McKee": (_reverse_cuthill_mckee, False),
+    "largest first": (_largest_first, False),
+    "smallest last": (_smallest_last, True),
+    "DSATUR": (_dsatur, True),
+}
 #: The orders that `column_coloring` tries, the cheapest first: name -> function(pattern) -> order of the columns.
 ORDERS: Mapping[str, Callable[[Any], Indices]] = {
-    "natural": _natural,
-    "reverse Cuthill-McKee": _reverse_cuthill_mckee,
-    "largest first": _largest_first,
-    "smallest last": _smallest_last,
-    "DSATUR": _dsatur,
+    name: partial(_order_columns, order) for name, (order, _) in GRAPH_ORDERS.items()
 }
+DEAR = 10**6  # up to so many neighbours in all, orders that are loops in Python are tried
+_GRAPH = 3 * 10**7  # and up to so many the column graph is built at all
 
 
 # -- colouring -------------------------------------------------------------------------------------------------------
 
 
 def _greedy(pattern: Any, order: Indices) -> Indices:
-    """Give each column in turn the lowest colour that no row of it has seen: the colours of a row are the bits of an int."""
+    """Give each column in turn the lowest colour that no row of it has seen; the colours a row has seen are bits."""
     columns = csc_array(pattern)[:, order]
     rows = columns.indices.tolist()
     seen = [0] * columns.shape[0]
@@ -150,32 +157,131 @@ def _greedy(pattern: Any, order: Indices) -> Indices:
     return colors
 
 
+def _greedy_with_long_rows(pattern: Any, order: Indices) -> Indices:
+    """Do as `_greedy` where bits would be too many: each row keeps a set, and up to where all colours are taken."""
+    columns = csc_array(pattern)[:, order]
+    rows = columns.indices.tolist()
+    seen: list[set[int]] = [set() for _ in range(columns.shape[0])]
+    full = [0] * columns.shape[0]
+    found = []
+    for start, stop in pairwise(columns.indptr.tolist()):
+        mine = rows[start:stop]
+        color = max((full[i] for i in mine), default=0)
+        while any(color in seen[i] for i in mine):
+            color += 1
+        found.append(color)
+        for i in mine:
+            seen[i].add(color)
+            while full[i] in seen[i]:
+                full[i] += 1
+    colors = np.empty(len(found), dtype=np.intp)
+    colors[order] = found
+    return colors
+
+
+_LONG = 4096  # entries of a row
+
+
 def column_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
-    """Colour the columns so that columns of one colour share no row."""
+    """Colour the columns so that columns of one colour share no row: one sweep then computes all of them.
+
+    The columns are coloured greedily in several orders (`ORDERS`), and the best result is kept; it is the best
+    possible, and the search ends, when there are no more colours than entries in the longest row. Large patterns do
+    without the orders that would take longer than the sweeps they save.
+
+    Parameters
+    ----------
+    pattern : sparse matrix or array_like, shape (m, n)
+        The stored entries (of an array, those that are not zero).
+    order : str, optional
+        A name in `ORDERS`: only this one is tried.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The colours, from 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the pattern is not two-dimensional, or no order has that name.
+
+    Notes ----- A. R. Curtis, M. J. D. Powell and J. K. Reid, "On the estimation of sparse Jacobian matrices", IMA
+    Journal of Applied Mathematics 13 (1974) 117-119; T. F. Coleman and J. J. Moré, "Estimation of sparse Jacobian
+    matrices and graph coloring problems", SIAM Journal on Numerical Analysis 20 (1983) 187-209; A. H. Gebremedhin, F.
+    Manne and A. Pothen, "What color is your Jacobian? Graph coloring for computing derivatives", SIAM Review 47
+    (2005) 629-705.
+
+    Examples
+    --------
+    >>> tridiagonal = np.abs(np.subtract.outer(np.arange(7), np.arange(7))) <= 1
+    >>> column_coloring(tridiagonal)
+    array([0, 1, 2, 0, 1, 2, 0])
+    """
     rows = as_pattern(pattern)
     if order is not None and order not in ORDERS:
         raise InvalidInput("order", repr(order), "one of " + ", ".join(map(repr, ORDERS)))
-    longest = int(np.diff(rows.indptr).max(initial=0))
+    lengths = np.diff(rows.indptr).astype(np.int64)
+    longest = int(lengths.max(initial=min(1, rows.shape[1])))
     if longest == rows.shape[1]:  # a full row: no two columns can share a colour
-        return np.arange(rows.shape[1])
-    best = None
-    for name in ORDERS if order is None else [order]:
-        colors = _greedy(rows, ORDERS[name](rows))
+        return np.arange(rows.shape[1], dtype=np.intp)
+    greedy = _greedy_with_long_rows if longest > _LONG else _greedy
+    best: Indices | None = None
+    for chosen in _orders(rows, int((lengths**2).sum())) if order is None else [ORDERS[order](rows)]:
+        colors = greedy(rows, chosen)
         if best is None or colors.max() < best.max():
             best = colors
         if best.max() + 1 == longest:
             break
-    assert best is not None
+    assert best is not None  # there is always the natural order
     return best
 
 
+def _orders(rows: Any, work: int) -> Iterator[Indices]:
+    """Give the orders worth trying one by one; the graph that all but the first need is built once."""
+    yield _natural(rows)
+    if work > _GRAPH:
+        return
+    graph = column_graph(rows)
+    for name, (order, dear) in GRAPH_ORDERS.items():
+        if name != "natural" and not (dear and graph.nnz > DEAR):
+            yield order(graph)
+
+
 def row_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
-    """Colour the rows so that rows of one colour share no column: `column_coloring` of the transposed pattern."""
+    """Colour the rows so that rows of one colour share no column: `column_coloring` of the transposed pattern.
+
+    Parameters
+    ----------
+    pattern : sparse matrix or array_like, shape (m, n)
+        The stored entries (of an array, those that are not zero).
+    order : str, optional
+        A name in `ORDERS`: only this one is tried.
+
+    Returns
+    -------
+    ndarray of int, shape (m,)
+        The colours, from 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the pattern is not two-dimensional, or no order has that name.
+
+    Notes
+    -----
+    As in `column_coloring`.
+
+    Examples
+    --------
+    >>> row_coloring([[1, 1, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0]])
+    array([0, 1, 1])
+    """
     return column_coloring(as_pattern(pattern).T, order)
 
 
-def star_coloring(pattern): return column_coloring(pattern)
-def star_recovery(pattern, colors):
-    p = pattern; rows = np.repeat(np.arange(p.shape[0]), np.diff(p.indptr)); return rows, colors[p.indices]
-def bicoloring(p): raise NotImplementedError
-bicoloring_recovery = bicoloring
+def star_coloring(pattern: Any) -> Any:
+    raise NotImplementedError
+
+
+star_recovery = bicoloring = bicoloring_recovery = star_coloring

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
+from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.trace import ENTRY, PART, SCALED, Link, Trace, Traced
 from mathdl.errors import InvalidInput
-from mathdl.sparse.steps import Local, broadcast_sources, depends_on_values, local
+from mathdl.sparse.steps import Local, broadcast_sources, local
 
 __all__ = ["LARGEST", "Dependencies"]
 
@@ -46,13 +47,20 @@ class Dependencies(Trace):
                 found = self.pick(mark, np.arange(math.prod(extra)).reshape(extra)[first].ravel())
             elif extra is not None:
                 found = self.pick(mark, broadcast_sources(*extra))
-            if kind == SCALED and not depends_on_values(second):
-                found = self._without_zeros(found, first(*second), value.shape)
+            if kind == SCALED:
+                factor = first(*second)
+                if not isinstance(factor, Followed):
+                    found = self._without_zeros(found, factor, value.shape)
             total = found if total is None else _union(total, found)
         return self.wrap(value, total)
 
     def record_step(
-        self, value: Any, define: Callable[..., Any], marks: Sequence[Any], values: Sequence[Any], static: tuple[Any, ...]
+        self,
+        value: Any,
+        define: Callable[..., Any],
+        marks: Sequence[Any],
+        values: Sequence[Any],
+        static: tuple[Any, ...],
     ) -> Traced:
         total = None
         for k, mark in enumerate(marks):
@@ -110,7 +118,9 @@ class Dependencies(Trace):
 
 def _pattern(indptr: Any, indices: Any, columns: int) -> sparse.csr_array:
     data = np.ones(len(indices), bool)
-    return sparse.csr_array((data, np.asarray(indices, np.int32), np.asarray(indptr, np.int64)), (len(indptr) - 1, columns))
+    return sparse.csr_array(
+        (data, np.asarray(indices, np.int32), np.asarray(indptr, np.int64)), (len(indptr) - 1, columns)
+    )
 
 
 def _as_pattern(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -12,14 +12,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from mathdl.autodiff.followed import Followed
-
 __all__ = [
     "Band",
     "Loose",
     "Piece",
     "Places",
     "columns_of",
+    "ends_of",
+    "evenly",
     "expanded",
     "full_box",
     "gathered",
@@ -72,7 +72,7 @@ def full_box(shape: tuple[int, ...]) -> Box:
     return tuple((0, n) for n in shape)
 
 
-def _evenly(begin: int, steps: tuple[int, ...], box: Box) -> Any:
+def evenly(begin: int, steps: tuple[int, ...], box: Box) -> Any:
     """begin + sum(steps * i) for all i in the box, as an array of its lengths."""
     numbers: Any = np.array(begin)
     for axis, (step, (lo, hi)) in enumerate(zip(steps, box, strict=True)):
@@ -87,11 +87,17 @@ def strides_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def rows_of(places: Places, shape: tuple[int, ...]) -> Any:
     """The numbers of the entries, in C order, as an array with the lengths of the box."""
-    return places.rows if isinstance(places, Loose) else _evenly(0, strides_of(shape), places.box)
+    return places.rows if isinstance(places, Loose) else evenly(0, strides_of(shape), places.box)
+
+
+def ends_of(band: Band) -> tuple[int, int]:
+    """The first and the last column of a band."""
+    ends = [(s * lo, s * (hi - 1)) for s, (lo, hi) in zip(band.steps, band.box, strict=True)]
+    return band.base + sum(map(min, ends)), band.base + sum(map(max, ends))
 
 
 def columns_of(places: Places) -> Any:
-    return places.columns if isinstance(places, Loose) else _evenly(places.base, places.steps, places.box)
+    return places.columns if isinstance(places, Loose) else evenly(places.base, places.steps, places.box)
 
 
 def part_of(x: Any, box: Box, shape: tuple[int, ...]) -> Any:
@@ -100,7 +106,7 @@ def part_of(x: Any, box: Box, shape: tuple[int, ...]) -> Any:
     if not ndim:
         return x
     skipped = len(shape) - ndim
-    key = tuple(
+    key: tuple[Any, ...] = tuple(
         slice(None) if n == 1 or (lo, hi) == (0, n) else slice(lo, hi)
         for n, (lo, hi) in zip(np.shape(x), box[skipped:], strict=True)
     )
@@ -112,19 +118,20 @@ def part_of(x: Any, box: Box, shape: tuple[int, ...]) -> Any:
 # ------------------------------------------------------------------------------------------------------- basic indexing
 def select(band: Band, coefficient: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Band, Any] | None:
     """What is left of a band in ``x[key]``, and its coefficients; None if nothing is."""
-    key = _spelled_out(key, len(shape))
+    parts = _spelled_out(key, len(shape))
+    lengths = np.shape(coefficient)
     box: list[tuple[int, int]] = []
     steps: list[int] = []
     cut: list[Any] = []
     base, axis = band.base, 0
-    for part in key:
+    for part in parts:
         if part is None:
             box.append((0, 1))
             steps.append(0)
             cut.append(None)
             continue
         (lo, hi), step, n = band.box[axis], band.steps[axis], shape[axis]
-        spread = isinstance(coefficient, (np.ndarray, Followed)) and np.shape(coefficient)[axis] != 1
+        spread = bool(lengths) and lengths[axis] != 1
         axis += 1
         if not isinstance(part, slice):
             i = int(part) % n
@@ -151,7 +158,7 @@ def select(band: Band, coefficient: Any, key: tuple[Any, ...], shape: tuple[int,
         else:
             stop: int | None = end + (1 if stride > 0 else -1)
             cut.append(slice(begin, None if stop == -1 else stop, stride if stride != 1 else None))
-    if isinstance(coefficient, (np.ndarray, Followed)) and any(part != slice(None) for part in cut):
+    if lengths and any(part != slice(None) for part in cut):
         coefficient = coefficient[tuple(cut)]
     return Band(tuple(box), base, tuple(steps)), coefficient
 
@@ -265,7 +272,7 @@ def pieces(numbers: Any) -> list[Piece] | None:
             int(part[corner[:axis] + (1,) + corner[axis + 1 :]]) - start if n > 1 else 0
             for axis, n in enumerate(part.shape)
         )
-        if not np.array_equal(part, _evenly(start, steps, full_box(part.shape))):
+        if not np.array_equal(part, evenly(start, steps, full_box(part.shape))):
             return None
         found.append(Piece(box, start, steps))
     return found
@@ -293,9 +300,7 @@ def _runs(numbers: Any, axis: int) -> list[tuple[int, int]]:
     return runs + ([(begin, n)] if begin < n else [])
 
 
-def gathered(
-    band: Band, coefficient: Any, own: tuple[int, ...], parts: list[Piece]
-) -> list[tuple[Band, Any]] | None:
+def gathered(band: Band, coefficient: Any, own: tuple[int, ...], parts: list[Piece]) -> list[tuple[Band, Any]] | None:
     """What becomes of a band when entries are gathered by number, -1 giving zero; None if it is no slicing."""
     results = []
     for piece in parts:
@@ -321,7 +326,8 @@ def gathered(
 
 def _axes_of(piece: Piece, lengths: tuple[int, ...], own: tuple[int, ...]) -> dict[int, tuple[int, int]] | None:
     """For each axis of a piece along which the numbers change: which axis of the array it runs along, and how fast."""
-    corner, found = np.unravel_index(piece.start, own), {}
+    corner = np.unravel_index(piece.start, own)
+    found: dict[int, tuple[int, int]] = {}
     strides = strides_of(own)
     for axis, (step, n) in enumerate(zip(piece.steps, lengths, strict=True)):
         if n == 1 or step == 0:
@@ -352,6 +358,4 @@ def _arranged(
             coefficient = np.transpose(coefficient, [of[axis] for axis in sorted(order)])
         if len(order) < len(lengths):
             coefficient = coefficient[tuple(slice(None) if axis in of else None for axis in range(len(lengths)))]
-    elif not isinstance(coefficient, (int, float)):
-        coefficient = coefficient[()] if isinstance(coefficient, np.ndarray) else coefficient
     return new, coefficient

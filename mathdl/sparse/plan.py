@@ -21,7 +21,7 @@ from mathdl.sparse.dependencies import LARGEST
 from mathdl.sparse.drawing import braille
 from mathdl.sparse.programs import Program
 
-__all__ = ["Factors", "Plan", "Way"]
+__all__ = ["Factors", "Plan", "Way", "filled"]
 
 
 class Way:
@@ -35,18 +35,18 @@ class Way:
 class Factors:
     """The patterns of S, U, V and D, where the Jacobian is S + U W, and W = V + D W (D strictly below its diagonal)."""
 
-    def __init__(self, s: Any, u: Any, v: Any, d: Any) -> None:
-        self.patterns = (s, u, v, d)
+    def __init__(self, s: Any, u: Any, v: Any, d: Any = None) -> None:
+        self.patterns = (s, u, v) if d is None else (s, u, v, d)
 
     def at(self, entries: tuple[Any, ...]) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
         """S, U and W with these entries."""
-        s, u, v, d = (filled(pattern, data) for pattern, data in zip(self.patterns, entries, strict=True))
-        return s, u, _solved(v, d)
+        s, u, *inner = (filled(pattern, data) for pattern, data in zip(self.patterns, entries, strict=True))
+        return s, u, _solved(*inner)
 
     def pattern(self) -> sparse.csr_array | None:
         """The pattern of the product, or None if it is too large."""
-        s, u, v, d = self.patterns
-        w = _solved(v, d)
+        s, u, *inner = self.patterns
+        w = _solved(*inner)
         if s.nnz + int(np.diff(w.indptr)[u.indices].sum()) > LARGEST:
             return None
         found = sparse.csr_array(s + u @ w, dtype=bool)
@@ -54,11 +54,10 @@ class Factors:
         return found
 
 
-def _solved(v: sparse.csr_array, d: sparse.csr_array) -> sparse.csr_array:
+def _solved(v: sparse.csr_array, d: sparse.csr_array | None = None) -> sparse.csr_array:
     """W of W = V + D W, where each row of D leads to earlier rows only."""
-    w = v
-    level = d
-    while level.nnz:
+    w, level = v, d
+    while level is not None and level.nnz:
         w = v + d @ w
         level = level @ d
     return w
@@ -101,7 +100,7 @@ class Plan:
         if pattern is not None:
             for part in (pattern.data, pattern.indices, pattern.indptr):
                 part.flags.writeable = False
-            self._like = filled(pattern, np.zeros(pattern.nnz, program.dtype))
+            self._like = filled(pattern, np.broadcast_to(np.zeros(1, program.dtype), pattern.nnz))
         self.method, self.reason, self.sweeps = way.method, way.reason, way.sweeps
 
     # -- what is known without a point

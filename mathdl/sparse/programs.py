@@ -14,16 +14,17 @@ from scipy import sparse
 
 from mathdl.arrays import describe
 from mathdl.autodiff.compiling import Compiled
-from mathdl.autodiff.compiling.captured import variables_of
+from mathdl.autodiff.compiling.captured import Variable, variables_of
 from mathdl.autodiff.compiling.following import follow as compile_steps
 from mathdl.autodiff.compiling.following import parameter_names, record
 from mathdl.autodiff.compiling.running import assemble
 from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.naming import innermost
 from mathdl.autodiff.recording import Recording
-from mathdl.autodiff.trace import Trace, Traced, follow
+from mathdl.autodiff.trace import Trace, follow
 from mathdl.autodiff.transforms import grad, jvp, returning_array, split_output, vjp
 from mathdl.autodiff.trees import as_leaf, leaves
-from mathdl.errors import InvalidInput, NotDifferentiable
+from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
 from mathdl.sparse.bands import Bands, Terms
 from mathdl.sparse.dependencies import Dependencies
 
@@ -48,6 +49,7 @@ class Program:
         self.f = grad(f, self.argnum) if of_gradient else f
         self.parameters = parameter_names(f, len(args))
         self.variables = variables_of(f, self.args)
+        self.arrays: list[Variable] = []  # captured arrays that are inputs, and not fixed
         self.shape: tuple[int, ...] = ()  # of the result; known once the function has been followed
         self.dtype: Any = None
 
@@ -71,20 +73,56 @@ class Program:
 
     def pattern(self) -> sparse.csr_array:
         """Which entries of the Jacobian can be other than zero, for any input of this shape."""
-        trace = Dependencies(self.x.size)
 
         def run(*args: Any) -> Any:
+            trace = Dependencies(self.x.size)
             return self.follow(trace, args, trace.start())[1]
 
-        _, _, mark = record(Recording(), run, self.args, self.parameters, [])
+        def recorded() -> Any:
+            recording = Recording()
+            mark = record(recording, run, self.args, self.parameters, self.arrays)[2]
+            recording.forget()
+            return mark
+
+        mark = self._retried(recorded)
         return sparse.csr_array((self.size, self.x.size), dtype=bool) if mark is None else mark
 
     def compile(self, program: Callable[..., Any], kind: str, **more: Any) -> Compiled:
         """Write out a program that takes the function's arguments, and perhaps one more with this example."""
         name = self.name.replace("<lambda>", "f")
         program.__name__ = f"{kind}_{name}" if name.isidentifier() else kind
-        made = compile_steps(program, (*self.args, *more.values()), [*self.parameters, *more], [], by_number=False)
-        return assemble(made, self.variables)
+        args, parameters = (*self.args, *more.values()), [*self.parameters, *more]
+        made = self._retried(lambda: compile_steps(program, args, parameters, self.arrays, by_number=False))
+        return assemble(made, [v for v in self.variables if v not in self.arrays])
+
+    def _retried(self, work: Callable[[], Any]) -> Any:
+        """Do what records the function; if it does what plain arrays cannot, with captured arrays as inputs too.
+
+        A fixed array cannot be indexed by a recorded one, say; as an input, it can.
+        """
+        try:
+            return work()
+        except NotDifferentiable as error:
+            without = error.remedy.replace("the same without mathdl.compile", "mathdl.jacobian, which needs no plan")
+            if without != error.remedy:
+                raise NotDifferentiable(error.function, error.reason, without) from None
+            raise
+        except MathdlError:
+            raise
+        except Exception:
+            self.arrays = [v for v in self.variables if v.holds_arrays and v.plantable]
+        try:
+            return work()
+        except MathdlError:
+            raise
+        except Exception as error:
+            self.f(*self.args)  # its own error, if it has one
+            place, library = innermost(error)
+            raise NotDifferentiable(
+                library or self.name,
+                f"it does what a recorded array cannot do (at {place}): {type(error).__name__}: {error}",
+                "np.stack([...]) in place of lists of numbers, np.take(array, index), or other NumPy functions",
+            ) from error
 
     # -- programs
     def by_bands(self, factoring: bool, arrange: Callable[[Bands, Terms], Any]) -> Callable[..., Any]:

@@ -55,7 +55,7 @@ class Local:
     be given as its matrix instead.
     """
 
-    __slots__ = ("count", "group", "matrix", "moves", "source")
+    __slots__ = ("count", "exact", "group", "matrix", "moves", "source")
 
     def __init__(
         self,
@@ -64,8 +64,10 @@ class Local:
         source: Any = None,
         moves: bool = False,
         matrix: sparse.csr_array | None = None,
+        exact: bool = True,
     ) -> None:
         self.group, self.count, self.source, self.matrix = group, count, source, matrix
+        self.exact = exact  # whether the matrix is the derivative, and not only its pattern
         self.moves = moves  # whether entries are moved and added, and not multiplied by anything
 
 
@@ -76,7 +78,8 @@ def depends_on_values(x: Any) -> bool:
 
 def local(define: Any, k: int, values: Sequence[Any], static: tuple[Any, ...], shape: tuple[int, ...]) -> Local:
     """The structure of the step ``define(*values, *static)`` with a result of this shape, for operand ``k``."""
-    return _TABLE.get(define, _of_all)(k, values, static, shape)
+    find: Callable[..., Local] = _TABLE.get(define, _of_all)
+    return find(k, values, static, shape)
 
 
 def _numbers(shape: tuple[int, ...]) -> Any:
@@ -120,7 +123,9 @@ def _where(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -
 def _join(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     axis = static[0]
     begin = sum(x.shape[axis] for x in values[:k])
-    return _moved(_placed(values[k].shape, (slice(None),) * axis + (slice(begin, begin + values[k].shape[axis]),), shape))
+    return _moved(
+        _placed(values[k].shape, (slice(None),) * axis + (slice(begin, begin + values[k].shape[axis]),), shape)
+    )
 
 
 def _placed(own: tuple[int, ...], key: Any, shape: tuple[int, ...]) -> Any:
@@ -181,12 +186,13 @@ def _select(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     if Ellipsis in [part for part in key if part is Ellipsis]:
         return _of_all(k, values, static, shape)
     # Along the axes where values choose, all are one group; there, any index will do.
-    axis, chosen, anywhere = 0, [], []
+    axis = 0
+    chosen: list[int] = []
+    anywhere: list[Any] = []
     for part in key:
         if isinstance(part, Followed):
             chosen.append(axis)
-            part = np.zeros(np.shape(part), int)
-        anywhere.append(part)
+        anywhere.append(np.zeros(np.shape(bottom(part).step.value), int) if isinstance(part, Followed) else part)
         axis += part is not None
     own = values[k].shape
     kept = tuple(1 if axis in chosen else n for axis, n in enumerate(own))
@@ -216,7 +222,7 @@ def _sum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> 
 
 def _cumsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     axis, n = static[0], shape[static[0]] if shape else 1
-    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(-1, n)
+    lines = np.moveaxis(_numbers(shape), axis, -1).reshape(math.prod(shape) // max(n, 1), n)
     if lines.size * n > 2 * _LARGEST:
         found = _along(k, values, ((axis,),), shape)
         return Local(found.group, found.count, found.group)
@@ -224,12 +230,12 @@ def _cumsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     return _matrix(lines[:, row].ravel(), lines[:, column].ravel(), 1.0, (lines.size, lines.size))
 
 
-def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int]) -> Local:
+def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int], exact: bool = True) -> Local:
     entries = np.broadcast_to(np.asarray(entries, float), rows.shape)
-    return Local(matrix=sparse.csr_array((entries, (rows, columns)), shape=shape))
+    return Local(matrix=sparse.csr_array((entries, (rows, columns)), shape=shape), exact=exact)
 
 
-# -------------------------------------------------------------------------------------------------- products and solving
+# ------------------------------------------------------------------------------------------------ products and solving
 def _einsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
     terms, result, _ = static
     return _product(k, values, terms, result, shape)
@@ -253,20 +259,22 @@ def _product(k: int, values: Sequence[Any], terms: Sequence[str], result: str, s
         lengths[letter] = max(n, lengths.get(letter, n))
     every = result + "".join(letter for letter in term if letter not in result)
     full = tuple(lengths[letter] for letter in every)
-    constant = not any(isinstance(values[j], Followed) for j in others)
+    constant = [j for j in others if not isinstance(values[j], Followed)]
     if constant and math.prod(full) <= _LARGEST:
-        met = "".join(letter for letter in every if any(letter in terms[j] for j in others))
-        factors = np.einsum(",".join(terms[j] for j in others) + "->" + met, *(values[j] for j in others), optimize=True)
+        exact = len(constant) == len(others)
+        met = "".join(letter for letter in every if any(letter in terms[j] for j in constant))
+        known = [values[j] if exact else np.not_equal(values[j], 0).astype(float) for j in constant]
+        factors = np.einsum(",".join(terms[j] for j in constant) + "->" + met, *known, optimize=True)
         factors = np.broadcast_to(_spread(factors, met, every), full)
         rows = np.broadcast_to(_spread(_numbers(shape), result, every), full)
         columns = np.broadcast_to(_spread(_numbers(own), term, every), full)
         used = factors != 0
-        return _matrix(rows[used], columns[used], factors[used], (math.prod(shape), math.prod(own)))
+        return _matrix(rows[used], columns[used], factors[used], (math.prod(shape), math.prod(own)), exact)
     kept = "".join(letter for letter in term if letter in result)
     numbers = _numbers(tuple(n for letter, n in zip(term, own, strict=True) if letter in result))
     group = np.broadcast_to(_spread(numbers, kept, term), own).ravel()
     source = np.broadcast_to(_spread(numbers, kept, result), shape).ravel()
-    return Local(group, numbers.size, source)
+    return Local(group, numbers.size, source, moves=not others)
 
 
 def _spread(x: Any, letters: str, over: str) -> Any:

@@ -145,7 +145,7 @@ def _deeper(x: Any, depth: int) -> int:
 
 def _visit_function(f: types.FunctionType, found: list[Variable], seen: dict[int, Any], depth: int) -> None:
     own = _is_of_the_user(f)
-    globals_read, attributes = _names_in(f.__code__) if own else ([], set())
+    globals_read, attributes = _names_in(f.__code__) if own else ((), frozenset())
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
         try:
             value = cell.cell_contents
@@ -178,7 +178,7 @@ def _take(variable: Variable, found: list[Variable], seen: dict[int, Any], depth
 
 
 def _take_module(
-    module: types.ModuleType, attributes: set[str], found: list[Variable], seen: dict[int, Any], depth: int
+    module: types.ModuleType, attributes: frozenset[str], found: list[Variable], seen: dict[int, Any], depth: int
 ) -> None:
     if not _is_of_the_user(module):
         return
@@ -190,7 +190,8 @@ def _take_module(
             _take_module(value, attributes, found, seen, depth + 1)
 
 
-def _names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
+@functools.lru_cache(maxsize=1024)
+def _names_in(code: types.CodeType) -> tuple[tuple[str, ...], frozenset[str]]:
     """The global names that code reads, and all attribute names in it, inner functions included."""
     names: dict[str, None] = {}
     attributes = set(code.co_names)
@@ -202,7 +203,7 @@ def _names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
             inner, more = _names_in(constant)
             names.update(dict.fromkeys(inner))
             attributes |= more
-    return list(names), attributes
+    return tuple(names), frozenset(attributes)
 
 
 # ---------------------------------------------------------------------------------------------------- comparing values

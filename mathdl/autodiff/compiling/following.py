@@ -171,6 +171,7 @@ def _record(
     else:
         program = write(recording.steps, [x.step for x in entered], ends, reserved)
     namespace = program.namespace
+    recording.forget()
     made.program = program
     texts = iter(program.results)
     several = form is not None and form[0] is tuple and len(form[1]) > 1

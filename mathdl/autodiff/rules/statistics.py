@@ -135,7 +135,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     """At an inner knot the slope is that of the right-hand interval, at the ends that of the inner one."""
     x, xp, fp = lift(x), lift(xp) * 1.0, lift(fp)
     x = x if hasattr(x, "shape") else np.float64(x)
-    plain, knots = concrete(x), np.asarray(concrete(xp))
+    plain, knots = concrete(x), concrete(xp)
     if len(knots) == 1:
         y = x * 0.0 + fp[0]
     else:

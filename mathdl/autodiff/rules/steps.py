@@ -156,9 +156,7 @@ def scatter_step(g: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
 def gather(x: Any, numbers: Any, lead: int, own: tuple[int, ...]) -> Any:
     """The entries of ``x``, an array of shape ``own`` behind ``lead`` axes, at these flat positions (-1: zero)."""
     return (
-        apply(gather_step, (x,), numbers, lead, own)
-        if isinstance(x, Traced)
-        else gather_step(x, numbers, lead, own)[0]
+        apply(gather_step, (x,), numbers, lead, own) if isinstance(x, Traced) else gather_step(x, numbers, lead, own)[0]
     )
 
 
