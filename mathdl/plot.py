@@ -1,4 +1,4 @@
-"""The book's style and the figures that recur: rows of small images, heat maps of matrices, error curves, warped grids.
+"""The book's style and the figures that recur: rows of small images, matrices and patterns, error curves, warped grids.
 
 Colour has one meaning throughout: what is pushed forward is orange, what is pulled back is blue, a Jacobian neutral.
 The functions draw what they are given and compute nothing; every chapter calls ``style()`` once.
@@ -14,6 +14,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib.collections import PolyCollection
 from numpy.typing import ArrayLike, NDArray
 
 from mathdl.errors import InvalidInput
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "DIVERGING", "SEQUENTIAL", "error_curves", "images", "matrix", "style", "warped_grid"]
+__all__ = ["COLORS", "DIVERGING", "SEQUENTIAL", "error_curves", "images", "matrix", "pattern", "style", "warped_grid"]
 
 #: One colour for each quantity, from the colour-blind safe palette of Okabe and Ito (2008).
 COLORS: Mapping[str, str] = {
@@ -229,6 +230,79 @@ def matrix(
     else:
         axis.figure.colorbar(drawn, ax=axis, shrink=0.8)
     return axis
+
+
+def pattern(
+    entries: ArrayLike | Any,
+    colors: ArrayLike | None = None,
+    title: str = "",
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    axis: Axes | None = None,
+) -> Axes:
+    """Draw where a matrix has entries: dark squares, or in the colours of their columns.
+
+    Parameters
+    ----------
+    entries : sparse matrix or array_like, shape (m, n)
+        The pattern: its stored entries (of an array, those that are not zero), as a plan's ``pattern``.
+    colors : array_like of int, shape (n,), optional
+        The colours of the columns, as a plan's ``colors``. Each entry also shows the number of its colour if the matrix
+        is small enough to read it, since hues repeat when there are many.
+    title, xlabel, ylabel : str
+        What the axes say.
+    axis : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidInput
+        If ``entries`` is not a matrix, or there is not one colour for each column.
+
+    Examples
+    --------
+    >>> pattern(np.eye(3), [0, 0, 0], "one colour").get_title(loc="left")
+    'one colour'
+    """
+    stored: Any = entries.tocoo() if hasattr(entries, "tocoo") else np.asarray(entries)
+    if stored.ndim != 2 or 0 in stored.shape:
+        raise InvalidInput("entries", f"shape {stored.shape}", "a matrix with shape (m, n)")
+    m, n = stored.shape
+    i, j = (stored.row, stored.col) if hasattr(stored, "row") else np.nonzero(stored)
+    of = np.zeros(n, dtype=int) if colors is None else np.asarray(colors)
+    if of.shape != (n,):
+        raise InvalidInput("colors", f"shape {of.shape}", f"one colour for each of the {n} columns")
+    axis = plt.subplots()[1] if axis is None else axis
+    hues = [COLORS["jacobian"]] if colors is None else _HUES
+    many = max(m, n) > _FINE
+    squares = PolyCollection(
+        list(np.stack([j, i], axis=-1)[:, None] + _SQUARE),
+        facecolors=[hues[c % len(hues)] for c in of[j].tolist()],
+        edgecolors="face" if many else "none",  # an outline keeps what is smaller than a pixel visible
+        linewidths=0.8,
+        rasterized=many,
+    )
+    axis.add_collection(squares, autolim=False)
+    axis.set(xlim=(-0.5, n - 0.5), ylim=(m - 0.5, -0.5), aspect="equal" if 1 / 3 <= m / n <= 3 else "auto")
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set_title(title, loc="left")
+    axis.spines[:].set_visible(True)
+    if colors is not None and max(m, n) <= _READABLE:
+        for row, column in zip(i.tolist(), j.tolist(), strict=True):
+            axis.text(column, row, str(of[column]), ha="center", va="center", color="black", fontsize=8)
+    return axis
+
+
+_SQUARE = 0.42 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])  # with a gap between neighbours
+_FINE = 100  # rows or columns from which on squares are drawn as pixels
+_READABLE = 24  # rows and columns whose entries have room for a number
+# Light enough for a number in black: the palette's hues without its black and its greys.
+_HUES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00")
 
 
 def error_curves(

@@ -15,6 +15,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from scipy.sparse import coo_array, csr_array, csr_matrix
 
 from mathdl import plot
 from mathdl.errors import InvalidInput
@@ -213,6 +214,81 @@ def test_matrix_draws_where_it_is_told() -> None:
 def test_matrix_refuses(values: Any) -> None:
     with pytest.raises(InvalidInput, match=r"values: got .* a matrix with shape"):
         plot.matrix(values)
+
+
+# -- pattern ---------------------------------------------------------------------------------------------------------
+
+
+def _squares(axis: Any) -> dict[tuple[int, int], str]:
+    """Read back (row, column) -> colour of what was drawn."""
+    collection = axis.collections[0]
+    middles = [path.vertices[:4].mean(axis=0) for path in collection.get_paths()]
+    return {
+        (round(y), round(x)): mpl.colors.to_hex(color)
+        for (x, y), color in zip(middles, collection.get_facecolors(), strict=True)
+    }
+
+
+PATTERN = np.array([[1, 0, 2], [0, -1, 0], [0, 0, 0], [0, 0, 5]])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array, csr_matrix, coo_array])
+def test_pattern_draws_a_dark_square_where_there_is_an_entry(kind: Any) -> None:
+    axis = plot.pattern(kind(PATTERN), title="J", xlabel="input", ylabel="output")
+    drawn = _squares(axis)
+    assert set(drawn) == {(0, 0), (0, 2), (1, 1), (3, 2)}
+    assert set(drawn.values()) == {plot.COLORS["jacobian"].lower()}
+    assert (axis.get_xlim(), axis.get_ylim()) == ((-0.5, 2.5), (3.5, -0.5))  # the first row is above
+    assert axis.get_aspect() == 1
+    assert (axis.get_title(loc="left"), axis.get_xlabel(), axis.get_ylabel()) == ("J", "input", "output")
+    assert not axis.texts
+
+
+def test_pattern_draws_stored_zeros() -> None:
+    stored = csr_array(([0.0, 0.0], ([0, 1], [1, 0])), shape=(2, 2))
+    assert set(_squares(plot.pattern(stored))) == {(0, 1), (1, 0)}
+
+
+def test_pattern_shows_the_colours_of_the_columns_as_hue_and_number() -> None:
+    _, own = plt.subplots()
+    axis = plot.pattern(PATTERN, [0, 1, 0], axis=own)
+    assert axis is own
+    drawn = _squares(axis)
+    assert drawn[0, 0] == drawn[0, 2] == drawn[3, 2] != drawn[1, 1]
+    assert {text.get_position()[::-1]: text.get_text() for text in axis.texts} == {
+        (0, 0): "0",
+        (0, 2): "0",
+        (1, 1): "1",
+        (3, 2): "0",
+    }
+
+
+def test_the_hues_of_patterns_are_distinct_and_bear_black_numbers() -> None:
+    axis = plot.pattern(np.ones((1, 6)), range(6))
+    hues = set(_squares(axis).values())
+    assert len(hues) == 6
+    assert all((_luminance(hue) + 0.05) / 0.05 >= 4.5 for hue in hues)
+
+
+def test_large_and_long_patterns_are_drawn_without_numbers() -> None:
+    axis = plot.pattern(np.eye(40), np.arange(40))
+    assert not axis.texts
+    assert len(_squares(axis)) == 40
+    assert plot.pattern(np.ones((2, 50))).get_aspect() == "auto"
+    assert plot.pattern(np.zeros((3, 3))).get_xlim() == (-0.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((np.zeros(3),), r"entries: got shape \(3,\); wanted a matrix"),
+        ((csr_array((0, 3)),), r"entries: got shape \(0, 3\)"),
+        ((np.eye(3), [0, 1]), r"colors: got shape \(2,\); wanted one colour for each of the 3 columns"),
+    ],
+)
+def test_pattern_refuses(arguments: tuple[Any, ...], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        plot.pattern(*arguments)
 
 
 # -- error curves ----------------------------------------------------------------------------------------------------

@@ -6,14 +6,15 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import numpy as np
 
-from mathdl.autodiff.naming import INSIDE
+from mathdl.autodiff.naming import INSIDE, SCIPY
 
-__all__ = ["Followed"]
+__all__ = ["Followed", "is_sparse", "length_or_scalar"]
 
 
 class Followed:
@@ -28,3 +29,23 @@ class Followed:
         if sys._getframe(1).f_code.co_filename.startswith(INSIDE):
             return type(self)
         return np.ndarray if self.ndim else self.dtype.type  # type: ignore[attr-defined]
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether an operand is a sparse matrix of SciPy's: nobody has one before ``scipy.sparse`` is loaded."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and bool(module.issparse(x))
+
+
+def length_or_scalar(x: Any, length: int) -> int:
+    """The length of a followed array; an error for SciPy's sparse matrices.
+
+    They make of ``matrix @ x`` an array of Python objects, unless ``x`` is no sequence: then ``x`` itself is asked, and
+    knows what to do.
+    """
+    if sys._getframe(2).f_code.co_filename.startswith(_SPARSE):
+        raise TypeError("for a sparse matrix, a followed array is no sequence")
+    return length
+
+
+_SPARSE = SCIPY + "sparse" + os.sep

@@ -18,7 +18,9 @@ import numpy as np
 from mathdl.errors import NotDifferentiable
 
 __all__ = [
+    "INSIDE",
     "ORDER",
+    "SCIPY",
     "TRUTH",
     "asked_by_compiled_code",
     "begin_run",
@@ -31,8 +33,8 @@ __all__ = [
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY: Final = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_SCIPY: Final = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
-_LIBRARIES: Final = (_NUMPY, _SCIPY, "<__array_function__")
+SCIPY: Final = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
+_LIBRARIES: Final = (_NUMPY, SCIPY, "<__array_function__")
 INSIDE: Final = (_HERE, *_LIBRARIES, "<compiled ")
 
 

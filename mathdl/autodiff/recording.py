@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.followed import Followed, is_sparse, length_or_scalar
 from mathdl.autodiff.naming import INSIDE, refuse
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "replaced",
     "run",
     "scattered",
+    "sparse_product",
     "summed",
 ]
 
@@ -330,7 +331,7 @@ class RecordedArray(Recorded):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self.step.value)
+        return length_or_scalar(self, len(self.step.value))
 
     def __getitem__(self, key: Any) -> Any:
         for part in key if type(key) is tuple else (key,):
@@ -361,6 +362,11 @@ def indexed(x: Any, key: Any) -> Any:
 def as_type(x: Any, dtype: Any) -> Any:
     """``x.astype(dtype)``."""
     return np.asarray(x).astype(dtype)[()]
+
+
+def sparse_product(matrix: Any, x: Any) -> Any:
+    """``matrix @ x``, of a sparse matrix."""
+    return matrix @ x
 
 
 def embedded(g: Any, key: Any, shape: tuple[int, ...]) -> Any:
@@ -452,8 +458,21 @@ def _operators() -> None:
     for name, function in names.items():
         setattr(Recorded, f"__r{name}__", _reflected(function))
         setattr(Recorded, f"__i{name}__", _in_place)
+    setattr(Recorded, "__matmul__", _matmul)  # noqa: B010
+    setattr(Recorded, "__rmatmul__", _matmul_reflected)  # noqa: B010
     for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
         setattr(Recorded, f"__{name}__", lambda self, f=function: self.recording.call(f, (self,), {}))
+
+
+def _matmul(self: Recorded, other: Any) -> Any:
+    if is_sparse(other):
+        return np.transpose(run(sparse_product, other.T, np.transpose(self)))  # type: ignore[call-overload]
+    return NotImplemented if _above(other) else self.recording.call(np.matmul, (self, other), {})
+
+
+def _matmul_reflected(self: Recorded, other: Any) -> Any:
+    function = sparse_product if is_sparse(other) else np.matmul
+    return NotImplemented if _above(other) else self.recording.call(function, (other, self), {})
 
 
 def _above(x: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.followed import Followed, length_or_scalar
 from mathdl.autodiff.naming import begin_run, end_run, innermost, refuse
 from mathdl.autodiff.primitives import AGAINST_CONSTANT, AGAINST_ZERO, ELEMENTWISE, RULES
 from mathdl.autodiff.recording import Recorded, recorded, run
@@ -382,7 +382,7 @@ class TracedArray(Traced):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return int(self.value.shape[0])
+        return length_or_scalar(self, int(self.value.shape[0]))
 
     def __getitem__(self, key: Any) -> Any:
         parts = key if type(key) is tuple else (key,)

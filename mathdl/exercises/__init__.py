@@ -26,6 +26,7 @@ CHAPTERS = (
     "products",
     "push_and_pull",
     "automatic_differentiation",
+    "structure_and_sparsity",
     "second_derivatives",
 )
 

@@ -1,6 +1,7 @@
 """How an attempt is judged: compared with the truth on several inputs, then with the known mistakes, then diagnosed.
 
-An untouched stub is "not attempted", never right; an attempt that raises is told where.
+An untouched stub is "not attempted", never right; an attempt that raises is told where. Where an exercise forbids a large
+matrix, one that builds it is told so.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import traceback
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -45,6 +47,14 @@ class Exercise:
         How close counts as right, relative to the largest entry of the truth.
     derivative : bool
         Whether the result is a Jacobian or a gradient, so that ``diagnose`` applies.
+    examine : function, optional
+        Where the truth is not the only right answer, or a mistake is not one function: called with a result of the
+        truth's shape and the arguments, it says what is wrong with that result, and ``None`` of a right one.
+    memory : int
+        How many bytes a call may hold at once beside its arguments; 0 where that does not matter. The largest input has to
+        be so large that what must not be built exceeds it, and so small that building it does no harm.
+    too_large : str
+        What an attempt is told that gives the right numbers and holds more.
     """
 
     name: str
@@ -55,6 +65,9 @@ class Exercise:
     inputs: tuple[tuple[Any, ...], ...] = ()
     rtol: float = 1e-6
     derivative: bool = False
+    examine: Callable[..., str | None] | None = None
+    memory: int = 0
+    too_large: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,13 +91,11 @@ class Verdict:
 def judge(exercise: Exercise, attempt: Any, failures: int = 0) -> Verdict:
     """Compare ``attempt`` with the exercise's truth; ``failures`` wrong attempts before decide which hint is given."""
     try:
-        results = _results(exercise, attempt)
+        diagnosis = _compare(exercise, _results(exercise, attempt)) or _weigh(exercise, attempt)
     except _Untouched:
         return Verdict(exercise.name, "not attempted")
     except _Unusable as problem:
-        diagnosis: str | None = str(problem)
-    else:
-        diagnosis = _compare(exercise, results)
+        diagnosis = str(problem)
     if diagnosis is None:
         return Verdict(exercise.name, "right")
     hint = exercise.hints[min(failures, len(exercise.hints) - 1)] if exercise.hints else ""
@@ -139,22 +150,50 @@ def _where(error: Exception) -> str:
 def _compare(exercise: Exercise, results: list[Any]) -> str | None:
     """Return ``None`` if the results are right, otherwise what is wrong with them."""
     truths = _expected(exercise, exercise.truth)
-    if all(_close(r, t, exercise.rtol) for r, t in zip(results, truths, strict=True)):
+    cases = zip(exercise.inputs or ((),), results, truths, strict=True)
+    differences = [found for case in cases if (found := _difference(exercise, *case)) is not None]
+    if not differences:
         return None
     for sentence, wrong in exercise.mistakes.items():
         if all(_close(r, w, exercise.rtol) for r, w in zip(results, _expected(exercise, wrong), strict=True)):
             return sentence
-    differences = [
-        _describe_difference(exercise, arguments, result, truth)
-        for arguments, result, truth in zip(exercise.inputs or ((),), results, truths, strict=True)
-        if not _close(result, truth, exercise.rtol)
-    ]
     first = differences[0]
     # The same slip may be told with other shapes; a factor, or another slip, is true of one input only.
     alike = len({re.sub(r"[\d.,()\[\] ]+", " ", sentence) for sentence in differences}) == 1
     if len(set(differences)) == 1 or (alike and "factor" not in first):
         return first
     return f"for the first input that differs, {first[0].lower() if first.startswith('The ') else first[0]}{first[1:]}"
+
+
+def _difference(exercise: Exercise, arguments: tuple[Any, ...], result: Any, truth: Any) -> str | None:
+    """Return ``None`` of a right result, otherwise what is wrong with it."""
+    a = _numbers(result)
+    if exercise.examine is not None and a is not None and a.shape == np.shape(truth) and not np.iscomplexobj(a):
+        return exercise.examine(_dense(result), *copy.deepcopy(arguments))
+    return None if _close(result, truth, exercise.rtol) else _describe_difference(exercise, arguments, result, truth)
+
+
+def _weigh(exercise: Exercise, attempt: Any) -> str | None:
+    """Call once more an attempt that is right, and return what is wrong if it holds more bytes at once than it may.
+
+    The calls before have loaded what the attempt imports, so that the arrays alone count.
+    """
+    if not exercise.memory:
+        return None
+    running = tracemalloc.is_tracing()
+    for arguments in exercise.inputs:
+        (tracemalloc.reset_peak if running else tracemalloc.start)()
+        before = tracemalloc.get_traced_memory()[0]
+        try:
+            _call(attempt, arguments)
+            held = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            if not running:
+                tracemalloc.stop()
+        if held > exercise.memory:
+            shapes = ", ".join(describe(a) for a in arguments)
+            return f"the result is right, but called with {shapes} it held {held / 1e6:.1f} MB at once: {exercise.too_large}"
+    return None
 
 
 def _expected(exercise: Exercise, function: Any) -> list[Any]:
@@ -171,9 +210,15 @@ def _close(result: Any, truth: Any, rtol: float) -> bool:
     return bool(np.all(np.abs(a - b) <= rtol * (scale if scale > 0 else 1.0)))  # a NaN compares false
 
 
+def _dense(value: Any) -> Any:
+    """A sparse matrix as an array, unless that would fill the memory; anything else as it is."""
+    small = hasattr(value, "toarray") and np.prod(np.shape(value), dtype=float) < 1e7
+    return value.toarray() if small else value
+
+
 def _numbers(value: Any) -> np.ndarray[Any, np.dtype[Any]] | None:
     try:
-        array = np.asarray(value)
+        array = np.asarray(_dense(value))
     except ValueError:
         return None
     if array.dtype.kind not in "biufc":

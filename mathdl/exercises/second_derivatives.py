@@ -140,15 +140,28 @@ def _slope(X: Array, w: Array) -> Array:
     return np.asarray(p * (1 - p))
 
 
+def _classes(N: int, n: int) -> tuple[Array, Array, Array, Array]:
+    """Rows, signs, weights and a direction, from numbers of their own."""
+    rng = np.random.default_rng(N)
+    w, v = rng.standard_normal((2, n)) / np.sqrt(n)
+    return rng.standard_normal((N, n)), rng.choice([-1.0, 1.0], N), w, v
+
+
 _LOGISTIC_PRODUCT = Exercise(
     name="logistic-product",
     task="Return Hv for the mean logistic loss, without an array larger than X.",
-    truth=lambda X, s, w, v: numeric.jacobian(lambda w: _logistic_gradient(X, s, w), w, method="complex").value @ v,
+    truth=lambda X, s, w, v: (
+        numeric.jacobian(lambda t: _logistic_gradient(X, s, w + t * v), np.array(0.0), method="complex").value
+    ),
     inputs=(
         (_normal((6, 3)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0]), _normal(3), _normal(3)),
         (_normal((4, 5)), np.array([-1.0, 1.0, 1.0, -1.0]), _normal(5), _normal(5)),
+        _classes(600, 2),
+        _classes(2, 600),
     ),
     derivative=True,
+    memory=400_000,
+    too_large="an array larger than X is built on the way. The diagonal matrix of the weights multiplies entry by entry, and H meets v factor by factor",
     hints=(
         "First the gradient: the slope of log(1 + e^−m) in m is −1 / (1 + eᵐ), and m_i = s_i x_iᵀw.",
         "Now push it along v. Only the weights 1 / (1 + eᵐ) change; their slope is p (1 − p) with p = 1 / (1 + e^−m).",

@@ -158,28 +158,42 @@ def _greedy(pattern: Any, order: Indices) -> Indices:
 
 
 def _greedy_with_long_rows(pattern: Any, order: Indices) -> Indices:
-    """Do as `_greedy` where bits would be too many: each row keeps a set, and up to where all colours are taken."""
+    """Do as `_greedy` where bits would be too many: each row remembers for a colour it has seen a later one to try."""
     columns = csc_array(pattern)[:, order]
     rows = columns.indices.tolist()
-    seen: list[set[int]] = [set() for _ in range(columns.shape[0])]
-    full = [0] * columns.shape[0]
+    later: list[dict[int, int]] = [{} for _ in range(columns.shape[0])]
+    full = [0] * columns.shape[0]  # the row has seen all colours below
     found = []
     for start, stop in pairwise(columns.indptr.tolist()):
         mine = rows[start:stop]
         color = max((full[i] for i in mine), default=0)
-        while any(color in seen[i] for i in mine):
-            color += 1
+        tried = -1
+        while color != tried:  # until no row sends it on
+            tried = color
+            for i in mine:
+                color = _free(later[i], color)
         found.append(color)
         for i in mine:
-            seen[i].add(color)
-            while full[i] in seen[i]:
-                full[i] += 1
+            later[i][color] = color + 1
+            full[i] = _free(later[i], full[i])
     colors = np.empty(len(found), dtype=np.intp)
     colors[order] = found
     return colors
 
 
+def _free(later: dict[int, int], color: int) -> int:
+    """Follow the chain to the first colour that is free, and shorten the chain for those that come after."""
+    passed = []
+    while color in later:
+        passed.append(color)
+        color = later[color]
+    for each in passed:
+        later[each] = color
+    return color
+
+
 _LONG = 4096  # entries of a row
+_LARGE = 10**7  # neighbours in all, from which on a tenth more colours than the longest row has entries are enough
 
 
 def column_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
@@ -187,7 +201,7 @@ def column_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indic
 
     The columns are coloured greedily in several orders (`ORDERS`), and the best result is kept; it is the best
     possible, and the search ends, when there are no more colours than entries in the longest row. Large patterns do
-    without the orders that would take longer than the sweeps they save.
+    without the orders that are loops in Python, and with a tenth more colours than that bound.
 
     Parameters
     ----------
@@ -225,13 +239,15 @@ def column_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indic
     longest = int(lengths.max(initial=min(1, rows.shape[1])))
     if longest == rows.shape[1]:  # a full row: no two columns can share a colour
         return np.arange(rows.shape[1], dtype=np.intp)
+    work = int((lengths**2).sum())
+    enough = longest + (longest // 10 if work > _LARGE else 0)
     greedy = _greedy_with_long_rows if longest > _LONG else _greedy
     best: Indices | None = None
-    for chosen in _orders(rows, int((lengths**2).sum())) if order is None else [ORDERS[order](rows)]:
+    for chosen in _orders(rows, work) if order is None else [ORDERS[order](rows)]:
         colors = greedy(rows, chosen)
         if best is None or colors.max() < best.max():
             best = colors
-        if best.max() + 1 == longest:
+        if best.max() + 1 <= enough:
             break
     assert best is not None  # there is always the natural order
     return best

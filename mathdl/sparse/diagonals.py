@@ -269,7 +269,7 @@ def pieces(numbers: Any) -> list[Piece] | None:
         corner = (0,) * part.ndim
         start = int(part[corner])
         steps = tuple(
-            int(part[corner[:axis] + (1,) + corner[axis + 1 :]]) - start if n > 1 else 0
+            int(part[(*corner[:axis], 1, *corner[axis + 1 :])]) - start if n > 1 else 0
             for axis, n in enumerate(part.shape)
         )
         if not np.array_equal(part, evenly(start, steps, full_box(part.shape))):

@@ -141,7 +141,7 @@ def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
     """Where to write which parts of the coefficients: into slices, or by number if there are too many."""
     cut = pieces(numbers)
     if cut is None or len(cut) > 8 or any(sum(step != 0 for step in piece.steps) > 1 for piece in cut):
-        return [(numbers if numbers.ndim != 1 else numbers, c)]
+        return [(numbers, c)]
     result = []
     for piece in cut:
         if any(step == 0 and hi - lo > 1 for step, (lo, hi) in zip(piece.steps, piece.box, strict=True)):

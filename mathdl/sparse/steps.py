@@ -25,7 +25,7 @@ from mathdl.autodiff.rules.linear_algebra import (
     log_det_step,
     solve_step,
 )
-from mathdl.autodiff.rules.products import einsum_step, matmul_step
+from mathdl.autodiff.rules.products import einsum_step, matmul_step, sparse_product_step
 from mathdl.autodiff.rules.reductions import cumsum_step, extreme_step, sum_step
 from mathdl.autodiff.rules.steps import (
     broadcast_step,
@@ -250,6 +250,12 @@ def _matmul(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     return _product(k, values, (left, right), result, shape)
 
 
+def _sparse_product(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
+    columns = math.prod(shape[1:])
+    matrix = sparse.csr_array(static[0], dtype=float)
+    return Local(matrix=sparse.csr_array(sparse.kron(matrix, sparse.eye_array(columns))) if columns > 1 else matrix)
+
+
 def _product(k: int, values: Sequence[Any], terms: Sequence[str], result: str, shape: tuple[int, ...]) -> Local:
     """A sum of products of all operands: in operand ``k`` linear, with constant factors if the others are constant."""
     own, term = values[k].shape, terms[k]
@@ -316,6 +322,7 @@ _TABLE: Final[dict[Any, Callable[..., Local]]] = {
     cumsum_step: _cumsum,
     einsum_step: _einsum,
     matmul_step: _matmul,
+    sparse_product_step: _sparse_product,
     solve_step: _batched(2, columns=True),
     **dict.fromkeys((inverse_step, cholesky_step, eigenvector_step, left_step, right_step), _batched(2)),
     **dict.fromkeys((pseudo_inverse_step, orthogonal_step), _batched(2)),

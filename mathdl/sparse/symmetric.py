@@ -246,7 +246,7 @@ def _cover(rows: Any, limit: int) -> tuple[Indices, Indices]:
     long = lengths > limit
     used = np.bincount(rows.indices[~np.repeat(long, lengths)], minlength=n) > 0
     graph = csr_array(block_array([[None, rows], [csr_array(rows.T), None]]))
-    colors = _star(graph, np.concatenate([np.flatnonzero(long), m + np.flatnonzero(used)]), proper=False)
+    colors = _star(graph, np.concatenate([m + np.flatnonzero(used), np.flatnonzero(long)]), proper=False)
     return colors[:m], colors[m:]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from mathdl import exercises
 from mathdl.errors import UnknownExercise
@@ -156,6 +159,111 @@ def test_a_truth_of_zeros_has_an_absolute_tolerance() -> None:
     zeros = Exercise("zeros", "Which?", np.zeros(2), (), rtol=1e-3)
     assert judge(zeros, [5e-4, 0.0]).status == "right"
     assert judge(zeros, [5e-3, 0.0]).diagnosis == "1 of 2 entries differ, the first at index (0,): 0.005"
+
+
+def test_a_sparse_matrix_counts_as_the_dense_one() -> None:
+    for form in (sparse.csr_array, sparse.csc_matrix, sparse.coo_array):
+        assert judge(SLOPE, lambda x, form=form: form(np.diag(2 * x))).status == "right"
+        assert "sign" in judge(SLOPE, lambda x, form=form: form(np.diag(-2 * x))).diagnosis
+    huge = sparse.eye_array(10**6)
+    assert "wanted numbers with shape (3, 3)" in judge(SLOPE, lambda x: huge).diagnosis  # and no terabytes on the way
+
+
+# Two square roots are right; which one is not asked.
+ROOT = Exercise(
+    "root",
+    "Return an array whose square is x.",
+    np.sqrt,
+    ("Which sign?",),
+    {"this is the square": np.square, "this is x itself": lambda x: x},
+    ((np.array([4.0, 9.0]),), (np.array([16.0]),)),
+    examine=lambda root, x: None if np.allclose(root**2, x) else f"its square begins with {root[0] ** 2:g}",
+)
+
+
+@pytest.mark.parametrize("signs", [1, -1])
+def test_every_right_answer_passes_where_there_are_several(signs: int) -> None:
+    assert judge(ROOT, lambda x: signs * np.sqrt(x)).status == "right"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "says"),
+    [
+        (lambda x: x**2, "this is the square"),  # known mistakes come first
+        (lambda x: np.sqrt(x) + 1, "its square begins with 9"),
+        (lambda x: np.where(x > 10, 1.0, np.sqrt(x)), "its square begins with 1"),  # right on the first input only
+        (lambda x: np.sqrt(x)[:1], "the result has shape (1,); wanted (2,)"),
+        (lambda x: 1j * np.sqrt(x), "complex"),
+        (lambda x: "2", "wanted numbers with shape (2,)"),
+    ],
+)
+def test_what_is_examined_is_told_what_is_wrong(attempt: Callable[[Any], Any], says: str) -> None:
+    verdict = judge(ROOT, attempt)
+    assert verdict.status == "not yet"
+    assert says in verdict.diagnosis
+
+
+def test_examining_cannot_spoil_the_inputs() -> None:
+    def examine(result: Any, x: Any) -> None:
+        x[:] = 0
+
+    spoils = Exercise("spoils", "Return x.", lambda x: x, (), inputs=((np.ones(2),),), examine=examine)
+    assert judge(spoils, lambda x: x).status == "right"
+    assert np.array_equal(spoils.inputs[0][0], np.ones(2))
+
+
+TOTAL = Exercise(
+    "total",
+    "Return the sum of all x_i x_j, without a matrix.",
+    lambda x: x.sum() ** 2,
+    ("Factor it.",),
+    {"this is the sum of squares": lambda x: (x**2).sum()},
+    ((np.array([1.0, 2.0]),), (np.arange(300.0),)),
+    memory=100_000,
+    too_large="square the sum",
+)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_what_is_right_and_too_large_is_told_so(running: bool) -> None:
+    if running:
+        tracemalloc.start()
+    before = np.ones((200, 200))  # held by others, and ...
+    np.ones((500, 500)).sum()  # ... held earlier: neither is the attempt's
+    try:
+        verdict = judge(TOTAL, lambda x: np.outer(x, x).sum())
+        assert verdict.status == "not yet"
+        assert verdict.hint == "Factor it."
+        where = r"called with an array of float64 with shape \(300,\)"
+        says = rf"the result is right, but {where} it held 0\.\d MB at once: square the sum"
+        assert re.fullmatch(says, verdict.diagnosis)
+        assert judge(TOTAL, lambda x: x.sum() * x.sum()).status == "right"
+        assert judge(TOTAL, lambda x: np.outer(x, x).trace()).diagnosis == "this is the sum of squares"
+        assert tracemalloc.is_tracing() is running
+        assert before.nbytes > TOTAL.memory
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_an_attempt_imports_or_prepares_once_is_not_weighed() -> None:
+    kept: list[Any] = []
+
+    def attempt(x: Any) -> Any:
+        if not kept:
+            kept.append(np.ones((200, 200)))
+        return x.sum() ** 2
+
+    assert judge(TOTAL, attempt).status == "right"
+
+
+def test_an_attempt_that_fails_when_weighed_is_told_where() -> None:
+    calls: list[Any] = []
+
+    def attempt(x: Any) -> Any:
+        calls.append(x)
+        return x.sum() ** 2 if len(calls) < 3 else calls[7]
+
+    assert "IndexError" in judge(TOTAL, attempt).diagnosis
 
 
 def test_an_attempt_that_raises_is_told_where() -> None:

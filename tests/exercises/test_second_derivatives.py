@@ -35,6 +35,15 @@ def logistic(X: Any, s: Any, w: Any, v: Any) -> Any:
     return sum(terms) / len(terms)
 
 
+def with_a_diagonal_matrix(X: Any, s: Any, w: Any, v: Any) -> Any:
+    return X.T @ (np.diag(sigma(X @ w) * sigma(-X @ w)) @ (X @ v)) / len(X)
+
+
+def with_the_hessian(X: Any, s: Any, w: Any, v: Any) -> Any:
+    D = sigma(X @ w) * sigma(-X @ w)
+    return (X.T @ (D[:, None] * X)) @ v / len(X)
+
+
 def gauss_newton(push: Any, pull: Any, H_out: Any, v: Any) -> Any:
     return pull(push(v) @ H_out)  # H_out is symmetric
 
@@ -167,6 +176,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("logistic-product", lambda X, s, w, v: logistic(X, s, w, v) * len(X) / len(w), "number of weights"),
     ("logistic-product", lambda X, s, w, v: -logistic(X, s, w, v), "sign"),
+    ("logistic-product", with_a_diagonal_matrix, "with shape (600, 2)"),
+    ("logistic-product", with_the_hessian, "with shape (2, 600)"),
     ("gauss-newton-product", lambda a, b, H, v: b(a(v)), "least squares"),
     ("gauss-newton-product", lambda a, b, H, v: b(np.diag(H) * a(v)), "diagonal"),
     ("gauss-newton-product", lambda a, b, H, v: b(sum(H * a(v))), "entry by entry"),
@@ -270,6 +281,13 @@ def test_a_single_subtraction_is_enough_here() -> None:
         return np.linalg.eigvalsh(small_matrix(product, D))[:-4:-1]
 
     assert judge(EXERCISE["ritz-values"], once).status == "right"
+
+
+@pytest.mark.parametrize("large", [with_a_diagonal_matrix, with_the_hessian])
+def test_what_is_larger_than_the_data_is_told(large: Any) -> None:
+    verdict = judge(EXERCISE["logistic-product"], large)
+    assert "the result is right, but" in verdict.diagnosis
+    assert "an array larger than X" in verdict.diagnosis
 
 
 def test_the_inputs_can_tell() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mathdl.autodiff.followed import is_sparse
 from mathdl.autodiff.recording import Recorded, Step, embedded, filled, found_in, put, replaced, scattered, summed
 
 __all__ = ["LARGE", "Cleaner", "Value", "axes_of", "is_fresh", "is_uniform", "moderate", "parts_of"]
@@ -157,6 +158,8 @@ def _key(x: Any) -> Any:
         return ("slice", _key(x.start), _key(x.stop), _key(x.step))
     if isinstance(x, np.ndarray):
         return ("array", x.shape, x.dtype.str, x.tobytes())
+    if is_sparse(x):
+        return ("sparse", id(x))
     return (type(x), repr(x)) if isinstance(x, (float, np.floating)) else (type(x), x)
 
 

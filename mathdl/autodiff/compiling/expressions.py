@@ -15,15 +15,16 @@ import numpy as np
 
 from mathdl.autodiff.compiling.cleaning import Value, axes_of, is_uniform, parts_of
 from mathdl.autodiff.naming import full_name
-from mathdl.autodiff.recording import as_type, indexed, item
+from mathdl.autodiff.recording import as_type, indexed, item, sparse_product
 
 __all__ = ["ATOM", "ELEMENTWISE_TEXT", "Text", "Writer"]
 
 _MATMUL: Final = 2.5  # binds as * does, but is kept apart from it by parentheses
 ELEMENTWISE_TEXT: Final[dict[Any, tuple[str, float]]] = {
-    np.power: ("**", 5), np.multiply: ("*", 3), np.divide: ("/", 3), np.matmul: ("@", _MATMUL), np.remainder: ("%", 3),
-    np.floor_divide: ("//", 3), np.add: ("+", 2), np.subtract: ("-", 2), np.greater: (">", 1), np.less: ("<", 1),
-    np.greater_equal: (">=", 1), np.less_equal: ("<=", 1), np.equal: ("==", 1), np.not_equal: ("!=", 1),
+    np.power: ("**", 5), np.multiply: ("*", 3), np.divide: ("/", 3), np.remainder: ("%", 3), np.floor_divide: ("//", 3),
+    np.matmul: ("@", _MATMUL), sparse_product: ("@", _MATMUL), np.add: ("+", 2), np.subtract: ("-", 2),
+    np.greater: (">", 1), np.less: ("<", 1), np.greater_equal: (">=", 1), np.less_equal: ("<=", 1),
+    np.equal: ("==", 1), np.not_equal: ("!=", 1),
 }  # fmt: skip
 UNARY_TEXT: Final = {np.negative: "-", np.invert: "~"}
 UNARY_LEVEL: Final = 4
@@ -139,7 +140,7 @@ class Writer:
             if f is np.power:
                 return Text(f"{left.at(level + 1)} {sign} {right.at(level)}".replace(" ** ", "**"), level)
             least = level if level > 1 else 2  # comparisons are not chained
-            if f is np.matmul and left.level != level:
+            if level == _MATMUL and left.level != level:
                 least = UNARY_LEVEL  # (x * y) @ z: Python does not need the parentheses, people do
             more = UNARY_LEVEL if level in (3, _MATMUL) else level + 0.1
             return Text(f"{left.at(least)} {sign} {right.at(more)}", level)

@@ -19,7 +19,7 @@ from mathdl.arrays import describe
 from mathdl.autodiff.compiling.captured import Variable, same, snapshot
 from mathdl.autodiff.compiling.following import Input, Made, is_input, quoted
 from mathdl.autodiff.compiling.source import WIDTH, Program
-from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.followed import Followed, is_sparse
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.recording import Recorded
 from mathdl.errors import InvalidInput
@@ -177,7 +177,7 @@ def assemble(made: Made, fixed: list[Variable]) -> Compiled:
     _run(runs, made.name, namespace)
     compiled = namespace[made.name]
     compiled.source = _header(made, program) + shown
-    compiled.constants = {name: x for name, x in program.namespace.items() if isinstance(x, np.ndarray)}
+    compiled.constants = {name: x for name, x in program.namespace.items() if isinstance(x, np.ndarray) or is_sparse(x)}
     compiled.__doc__ = "Compiled by mathdl; see .source."
     return compiled  # type: ignore[no-any-return]
 
@@ -303,4 +303,6 @@ def _header(made: Made, program: Program) -> str:
                 f" = np.eye({len(thing)})" if identity else f": a constant array of {thing.dtype}, shape {thing.shape}"
             )
             lines.append(f"# {name}{what}")
+        elif is_sparse(thing):
+            lines.append(f"# {name}: a constant sparse matrix of {thing.dtype}, shape {thing.shape}")
     return "\n".join(lines) + "\n\n\n"

@@ -316,7 +316,7 @@ def _write_filled(writer: Writer, value: Value, target: str, operand: Value | No
 
 
 def _write_summed(writer: Writer, value: Value, target: str, operand: Value | None) -> list[str]:
-    size, _, places, parts = value.args
+    _, _, places, parts = value.args
     lines = [_zeros(writer, value, target)]
     for place, part in zip(places, parts, strict=True):
         if isinstance(place, np.ndarray):

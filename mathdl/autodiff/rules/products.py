@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 
 from mathdl.autodiff.broadcasting import Identity, expand, unbroadcast
+from mathdl.autodiff.followed import is_sparse
 from mathdl.autodiff.naming import refuse
 from mathdl.autodiff.primitives import rule
+from mathdl.autodiff.recording import run, sparse_product
 from mathdl.autodiff.rules.steps import normal_axes, positions
-from mathdl.autodiff.trace import FRESH, KNOWS_IDENTITY, VIEW, apply, lift
+from mathdl.autodiff.trace import FRESH, KNOWS_IDENTITY, VIEW, Traced, apply, lift
 
-__all__ = ["einsum_step", "matmul_step"]
+__all__ = ["einsum_step", "matmul_step", "sparse_product_step"]
 
 
 # -------------------------------------------------------------------------------------------------------------- matmul
 @rule(np.matmul)
 def matmul(x1: Any, x2: Any) -> Any:
+    if is_sparse(x1):
+        return apply(sparse_product_step, (lift(x2),), x1)
+    if is_sparse(x2):
+        return np.transpose(apply(sparse_product_step, (np.transpose(lift(x1)),), x2.T))
     return apply(matmul_step, (lift(x1), lift(x2)))
 
 
@@ -33,6 +39,22 @@ def matmul_step(a: Any, b: Any) -> Any:
     if (a.ndim <= 2 and b.ndim == 1) or (a.ndim == 1 and b.ndim == 2):
         return y, (_vector_left(a.shape, b), _vector_right(a, b.shape))
     return y, (_left(a.shape, b, y.ndim), _right(a, b.shape, y.ndim))
+
+
+def sparse_product_step(x: Any, matrix: Any) -> Any:
+    """A sparse matrix times a vector or a matrix; the sparse one is constant."""
+
+    def times(factor: Any, t: Any, lead: int) -> Any:
+        t = np.moveaxis(t, 0, -1) if lead else t
+        rest = t.shape[1:]
+        y = np.reshape(t, (t.shape[0], math.prod(rest))) if len(rest) > 1 else t
+        y = apply(sparse_product_step, (y,), factor) if isinstance(y, Traced) else run(sparse_product, factor, y)
+        y = np.reshape(y, (y.shape[0], *rest)) if len(rest) > 1 else y
+        return np.moveaxis(y, -1, 0) if lead else y
+
+    return times(matrix, x, 0), [
+        (lambda t, lead: times(matrix, t, lead), lambda g, lead: times(matrix.T, g, lead), FRESH)
+    ]
 
 
 def _matrix_left(b: Any) -> Any:
