@@ -1,6 +1,6 @@
 """How much memory a derivative needs at its peak, beside what it cannot do without.
 
-Counted with tracemalloc, which sees every array that NumPy makes, and of a process of its own with what the system gave.
+Counted with tracemalloc, which sees every array that NumPy makes; once by what the system gives to a process.
 Explained in the chapters *Push and pull*, *Second derivatives* and *Structure and sparsity*.
 """
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,26 +91,30 @@ def _tridiagonal(n: int) -> Any:
     return md.sparse.jacobian(f, x)(x).nnz
 
 
-def resident(n: int) -> tuple[int, int]:
-    """By how many bytes this process grows, at most, for a tridiagonal Jacobian; and how many entries it has."""
-    import resource
+def _status(key: str) -> int:
+    """Bytes that Linux counts for this process. (`getrusage` would count those of the process that started it, too.)"""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    return 1024 * int(line.split()[1])
 
+
+def resident(n: int) -> int:
+    """By how many bytes this process grows, at most, for a tridiagonal Jacobian."""
     _tridiagonal(10)  # what is imported is no part of it
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    entries = _tridiagonal(n)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return grown * (1 if sys.platform == "darwin" else 1024), entries
+    before = _status("VmRSS")
+    _tridiagonal(n)
+    return _status("VmHWM") - before
 
 
-def _sparse() -> Iterator[Peak]:
+def _sparse(n: int = 10**6) -> Iterator[Peak]:
     if importlib.util.find_spec("mathdl.sparse") is None:
         return
-    n = 10**6
-    code = f"from benchmarks.memory import resident; print(*resident({n}))"
-    grown, entries = map(int, subprocess.check_output([sys.executable, "-c", code], text=True).split())
     what = f"tridiagonal Jacobian, planned and evaluated, n = {n:,}"
-    yield Peak(what, peak(lambda: _tridiagonal(n)), "entries", 8.0 * entries)
-    yield Peak(f"{what}: its process", grown, "entries", 8.0 * entries)
+    entries = 8.0 * _tridiagonal(n)
+    yield Peak(what, peak(lambda: _tridiagonal(n)), "entries", entries)
+    if sys.platform == "linux":
+        code = f"from benchmarks.memory import resident; print(resident({n}))"
+        grown = int(subprocess.check_output([sys.executable, "-c", code], text=True))
+        yield Peak(f"{what}: its process", grown, "entries", entries)
 
 
 def peaks() -> list[Peak]:

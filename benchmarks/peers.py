@@ -160,7 +160,7 @@ PEERS = {
 
 
 def _arrays(result: Any) -> Iterator[Any]:
-    """NumPy's arrays, and SciPy's sparse ones; entries that one of two sparse matrices has alone then count as zeros."""
+    """Those of a tree, JAX's sparse ones as SciPy's."""
     if isinstance(result, (list, tuple)):
         for part in result:
             yield from _arrays(part)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from benchmarks.workloads import Case
 __all__ = ["Evaluation", "SparseWays", "asdex", "mathdl", "scipy", "sparsejac"]
 
 
-class Evaluation(NamedTuple):
+@dataclass(frozen=True)
+class Evaluation:
     """What is timed, and in how many directions it differentiates."""
 
     evaluate: Callable[[], Any]
@@ -48,7 +50,7 @@ def mathdl(case: Case, derivative: str) -> SparseWays:
     return {
         "floor": lambda: case.floor,
         "by hand": lambda: lambda: case.hand(*case.args),
-        "mathdl": planned(),
+        "mathdl, auto": planned(),
         f"mathdl, {coloured}": planned(method=coloured),
     }
 

@@ -52,7 +52,7 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[
 
 
 def few(call: Callable[[], Any], patience: float = 1.0) -> tuple[Any, float]:
-    """The result of a call that may be long, and its seconds: the median of five, or of as many as there is patience for."""
+    """The result of a call that may be long, and the median seconds of five, or of as many as patience allows."""
     result, first = timed(call)
     times = [first]
     while len(times) < 5 and sum(times) <= patience:
