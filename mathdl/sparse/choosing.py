@@ -392,7 +392,7 @@ def _compare(plan: Plan) -> None:
             found, scale = s @ v.ravel() + u @ (w @ v.ravel()), abs(s) @ v.ravel() + abs(u) @ (abs(w) @ v.ravel())
     # What cancels is as exact as the largest numbers around it.
     largest = max((np.max(np.abs(a), where=np.isfinite(a), initial=0.0) for a in (scale, pushed, y)), default=0.0)
-    tolerance = np.sqrt(np.finfo(found.dtype).eps) * (scale + largest)
+    tolerance = max(1e-6, np.sqrt(max(np.finfo(a.dtype).eps for a in (found, pushed)))) * (scale + largest)
     finite = np.isfinite(found) & np.isfinite(pushed) & np.isfinite(scale)
     if np.any(np.abs(found - pushed)[finite] > tolerance[finite]):
         raise refuse(
