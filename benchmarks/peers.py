@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
+from benchmarks import solvers, sparse_peers
 from benchmarks.workloads import Case
 
 __all__ = ["PEERS", "Peer", "check", "is_installed"]
@@ -149,15 +151,29 @@ PEERS = {
     "autograd": Peer("autograd", _autograd),
     "scipy": Peer("scipy", _scipy, tolerance=1e-5),  # forward differences
     "numdifftools": Peer("numdifftools", _numdifftools),
+    "mathdl.sparse": Peer("mathdl.sparse", sparse_peers.mathdl),
+    "asdex": Peer("asdex", sparse_peers.asdex),
+    "sparsejac": Peer("sparsejac", sparse_peers.sparsejac),
+    "scipy, groups": Peer("scipy", sparse_peers.scipy, tolerance=1e-5),
+    "solvers": Peer("mathdl.sparse", solvers.ways, tolerance=1e-5),  # as exact as the solvers are asked to be
 }
 
 
 def _arrays(result: Any) -> Iterator[Any]:
+    """Those of a tree, JAX's sparse ones as SciPy's."""
     if isinstance(result, (list, tuple)):
         for part in result:
             yield from _arrays(part)
+    elif sparse.issparse(result):
+        yield result
+    elif hasattr(result, "indices"):  # JAX's
+        yield sparse.csr_array((np.asarray(result.data), np.asarray(result.indices).T), result.shape)
     else:
         yield np.asarray(result)
+
+
+def _largest(array: Any) -> float:
+    return float(np.max(np.abs(array.tocsr().data if sparse.issparse(array) else array), initial=0.0))
 
 
 def check(result: Any, truth: Any, tolerance: float) -> None:
@@ -165,7 +181,6 @@ def check(result: Any, truth: Any, tolerance: float) -> None:
     for ours, theirs in zip(_arrays(result), _arrays(truth), strict=True):
         if ours.shape != theirs.shape:
             raise AssertionError(f"the shape is {ours.shape}, not {theirs.shape}")
-        largest = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
-        error = float(np.max(np.abs(ours - theirs), initial=0.0))
-        if not error <= tolerance * largest:  # nor nan
+        error = _largest(ours - theirs)
+        if not error <= tolerance * max(1.0, _largest(theirs)):  # nor nan
             raise AssertionError(f"the result is off by {error:.1e}")

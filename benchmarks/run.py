@@ -20,11 +20,14 @@ import threadpoolctl  # type: ignore[import-untyped]
 from benchmarks.memory import peaks
 from benchmarks.peers import PEERS, check, is_installed
 from benchmarks.report import Results, Row, render
-from benchmarks.timing import FULL, QUICK, Effort, import_times, interleaved, timed
-from benchmarks.workloads import WORKLOADS
+from benchmarks.solvers import SOLVERS
+from benchmarks.sparse_workloads import SPARSE
+from benchmarks.timing import FULL, QUICK, Effort, few, import_times, interleaved, timed
+from benchmarks.workloads import WORKLOADS as DENSE
 
 __all__ = ["main", "measure"]
 
+WORKLOADS = DENSE | SPARSE | SOLVERS
 RESULTS = Path(__file__).with_name("results.md")
 PROCESSES = 3  # of each kind: where the system puts a process and its threads decides on a factor of two
 # What keeps glibc from giving memory back to the system after each large array; other allocators ignore it.
@@ -41,21 +44,27 @@ def measure(work: str, name: str, effort: Effort) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``: (way, seconds, seconds to build); ``notes``: what is not available.
+        ``rows``: (way, seconds, seconds to build, sweeps, how); ``notes``: what is not available.
     """
     workload, peer = WORKLOADS[work], PEERS[name]
     case = workload.make()
     truth = case.hand(*case.args)
-    calls, built, notes = {}, {}, []
+    calls, built, times, notes = {}, {}, {}, []
     for way, build in peer.ways(case, workload.derivative).items():
         if build is None:
             notes.append(f"{workload.title}: {way} is not available")
             continue
         calls[way], built[way] = timed(build)
+        if workload.warm:
+            calls[way], again = timed(build)
+            built[way] = min(built[way], again)
+        result, times[way] = few(calls[way]) if workload.long else (calls[way](), 0.0)
         if way != "floor":
-            check(calls[way](), truth, peer.tolerance)
-    times = interleaved(calls, effort)
-    return {"rows": [(way, times[way], built[way]) for way in calls], "notes": notes}
+            check(result, truth, peer.tolerance)
+    if not workload.long:
+        times = interleaved(calls, effort)
+    sweeps = {way: (getattr(call, "sweeps", None), getattr(call, "how", "")) for way, call in calls.items()}
+    return {"rows": [(way, times[way], built[way], *sweeps[way]) for way in calls], "notes": notes}
 
 
 def _child(work: str, name: str, quick: bool, allocator: dict[str, str]) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def _child(work: str, name: str, quick: bool, allocator: dict[str, str]) -> dict
 # -------------------------------------------------------------------------------------------------------- all of them
 def _rows(work: str, runs: dict[str, dict[str, Any]]) -> list[Row]:
     """The best run of each way, and the best with the allocator's defaults; ratios to the floor of the same run."""
-    times = {key: {way: (seconds, built) for way, seconds, built in run["rows"]} for key, run in runs.items()}
+    times = {key: {way: numbers for way, *numbers in run["rows"]} for key, run in runs.items()}
     plain = [key for key in times if key.startswith("defaults")]
     rows = []
     for way in times[plain[0]]:
@@ -79,7 +88,8 @@ def _rows(work: str, runs: dict[str, dict[str, Any]]) -> list[Row]:
         defaults = min(times[key][way][0] for key in plain)
         seconds, floor = times[best][way][0], times[best].get("floor")
         built = min(run[way][1] for run in times.values())
-        rows.append(Row(work, way, seconds, defaults, built, seconds / floor[0] if floor else None))
+        ratio = seconds / floor[0] if floor else None
+        rows.append(Row(work, way, seconds, defaults, built, ratio, *times[best][way][2:]))
     return rows
 
 
@@ -94,7 +104,8 @@ def _collect(quick: bool) -> Results:
             if not is_installed(PEERS[name]):
                 continue
             print(f"  {workload.title}: {name} ...", file=sys.stderr, flush=True)
-            runs = {key: _child(work, name, quick, variables) for key, variables in allocators.items()}
+            chosen = ["defaults 0"] if workload.long else list(allocators)
+            runs = {key: _child(work, name, quick, allocators[key]) for key in chosen}
             notes += dict.fromkeys(note for run in runs.values() for note in run["notes"])
             if all(run["rows"] for run in runs.values()):
                 rows += _rows(work, runs)

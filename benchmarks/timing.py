@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["FULL", "QUICK", "Effort", "import_times", "interleaved", "timed"]
+__all__ = ["FULL", "QUICK", "Effort", "few", "import_times", "interleaved", "timed"]
 
 
 class Effort(NamedTuple):
@@ -49,6 +49,15 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[
         for name, call in calls.items():
             times[name].append(_batch(call, counts[name]))
     return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def few(call: Callable[[], Any], patience: float = 1.0) -> tuple[Any, float]:
+    """The result of a call that may be long, and the median seconds of five, or of as many as patience allows."""
+    result, first = timed(call)
+    times = [first]
+    while len(times) < 5 and sum(times) <= patience:
+        times.append(timed(call)[1])
+    return result, statistics.median(times)
 
 
 def import_times(codes: Sequence[str], effort: Effort) -> list[float]:

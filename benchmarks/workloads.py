@@ -25,14 +25,19 @@ class Case(NamedTuple):
     args: tuple[Any, ...]
     hand: Callable[..., Any]  # its derivative in plain NumPy: what all peers must return
     floor: Callable[[], Any]
+    pattern: Any = None  # of a sparse derivative: a boolean csr_array
+    gradient: Callable[..., Any] | None = None  # by hand, of which SciPy can take differences for a sparse Hessian
+    solve: Callable[..., Any] | None = None  # how a solver is told of the Jacobian -> the solution
 
 
 class Workload(NamedTuple):
     title: str
-    derivative: str  # "jacobian" or "value_and_grad"
+    derivative: str  # "jacobian", "value_and_grad", "sparse jacobian", "sparse hessian" or "solution"
     floor: str
     peers: tuple[str, ...]
     make: Callable[[], Case]
+    warm: bool = False  # built twice, and the quicker counts: the first also wakes up the library
+    long: bool = False  # timed few times, in one process
 
 
 # --------------------------------------------------------------------------------------------------- Jacobians, small

@@ -292,6 +292,7 @@ def pattern(
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.set_title(title, loc="left")
     axis.spines[:].set_visible(True)
+    axis.locator_params(integer=True)  # rows and columns have whole numbers
     if colors is not None and max(m, n) <= _READABLE:
         for row, column in zip(i.tolist(), j.tolist(), strict=True):
             axis.text(column, row, str(of[column]), ha="center", va="center", color="black", fontsize=8)

@@ -240,6 +240,7 @@ def test_pattern_draws_a_dark_square_where_there_is_an_entry(kind: Any) -> None:
     assert set(drawn.values()) == {plot.COLORS["jacobian"].lower()}
     assert (axis.get_xlim(), axis.get_ylim()) == ((-0.5, 2.5), (3.5, -0.5))  # the first row is above
     assert axis.get_aspect() == 1
+    assert all(tick == round(tick) for tick in [*axis.get_xticks(), *axis.get_yticks()])
     assert (axis.get_title(loc="left"), axis.get_xlabel(), axis.get_ylabel()) == ("J", "input", "output")
     assert not axis.texts
 

@@ -15,6 +15,7 @@ import numpy as np
 from mathdl.autodiff.compiling.cleaning import is_uniform
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.recording import run
+from mathdl.autodiff.rules.reductions import extreme_step, shares, sum_step
 from mathdl.autodiff.rules.steps import join_step, reshape_step, where_step
 from mathdl.autodiff.trace import ENTRY, NEGATED, PART, SCALED, Link, Trace, Traced
 from mathdl.errors import NotDifferentiable
@@ -33,7 +34,7 @@ from mathdl.sparse.diagonals import (
     select,
     strides_of,
 )
-from mathdl.sparse.steps import Local, depends_on_values, local
+from mathdl.sparse.steps import Local, depends_on_values, local, product_of_two
 
 __all__ = ["Bands", "Node", "NotBanded", "Terms", "joined_nodes"]
 
@@ -136,9 +137,22 @@ class Bands(Trace):
                 mask = static[0] if k == 0 else ~static[0]
                 terms = mark if own == shape else self._expanded(mark, own, shape)
                 self._scale(total, terms, mask, shape, choosing=True)
+            elif define is extreme_step:
+                chosen = Terms()
+                self._scale(chosen, mark, shares(values[k], static[0], static[2]), own)
+                self._through(total, chosen, local(sum_step, k, values, static, shape), own, shape, "np.max")
+            elif (places := self._places_in_other(define, k, values, static, shape)) is not None:
+                self._multiply(total, mark, places, own, np.ravel(values[1 - k]))
             else:
                 self._through(total, mark, local(define, k, values, static, shape), own, shape, _name_of(define))
         return self._finish(value, total)
+
+    @staticmethod
+    def _places_in_other(define: Any, k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Any:
+        """Of a product with another array that is computed too: the places of the factors in this array."""
+        if len(values) != 2 or not isinstance(values[1 - k], Followed):
+            return None
+        return product_of_two(define, k, values, static, shape)
 
     def _finish(self, value: Any, total: Terms) -> Traced:
         if len(total) > _MOST:
@@ -316,8 +330,8 @@ class Bands(Trace):
                 loose, c = _loosened(places, c, own)
                 _pick(total, loose, c, source, size)
 
-    def _multiply(self, total: Terms, mark: Terms, matrix: Any, own: tuple[int, ...]) -> None:
-        """The product of a constant matrix with what is known of an array."""
+    def _multiply(self, total: Terms, mark: Terms, matrix: Any, own: tuple[int, ...], factors: Any = None) -> None:
+        """The product of a matrix with what is known of an array; its entries are constants, or places of factors."""
         by_column = matrix.tocsc()
         lengths = np.diff(by_column.indptr)
         spread = sum(int(lengths[np.ravel(rows_of(places, own))].sum()) for places in mark)
@@ -334,6 +348,8 @@ class Bands(Trace):
                 continue
             if np.ndim(c):
                 c = np.take(c, each)
+            if factors is not None:
+                factor = np.take(factors, factor - 1)
             total.add(Loose(by_column.indices[inside].astype(int), loose.columns[each]), _product(c, factor))
 
 

@@ -193,7 +193,10 @@ def _banded(program: Program, method: str) -> Plan | None:
 
 def _check_worth(trace: Bands, layouts: list[Layout]) -> None:
     """Whether carrying diagonals is less work than pushing as many directions as the longest row has entries."""
-    longest = int(np.diff(layouts[0].pattern.indptr).max(initial=0))
+    pattern = layouts[0].pattern
+    longest = int(np.diff(pattern.indptr).max(initial=0))
+    if not trace.nodes and min(pattern.shape) > 1 and pattern.nnz > _WORTHWHILE * math.prod(pattern.shape):
+        raise NotBanded("a dense pattern")
     if not trace.nodes and trace.work > 2 * longest * trace.values:
         raise NotBanded("carrying them: it is more work than pushing a direction for each colour, and")
 
@@ -224,7 +227,7 @@ def _forward(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{count} directions pushed instead of {pattern.shape[1]}",
+        f"{_directions(count)} pushed instead of {pattern.shape[1]}",
     )
 
 
@@ -241,7 +244,7 @@ def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{count} directions pulled instead of {pattern.shape[0]}",
+        f"{_directions(count)} pulled instead of {pattern.shape[0]}",
     )
 
 
@@ -265,7 +268,7 @@ def _both(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         of_rows + of_columns,
         (row_colors, column_colors),
-        f"{of_columns} directions pushed and {of_rows} pulled instead of {min(pattern.shape)}",
+        f"{_directions(of_columns)} pushed and {of_rows} pulled instead of {min(pattern.shape)}",
     )
 
 
@@ -282,7 +285,7 @@ def _dense(program: Program, pattern: Any) -> Way:
         entries,
         min(m, n),
         np.arange(n),
-        f"all {min(m, n)} directions {'pushed' if forward else 'pulled'}",
+        f"{_directions(min(m, n))} {'pushed' if forward else 'pulled'}: all there are",
     )
 
 
@@ -298,7 +301,7 @@ def _star(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{count} directions pushed through the gradient instead of {pattern.shape[1]}",
+        f"{_directions(count)} pushed through the gradient instead of {pattern.shape[1]}",
     )
 
 
@@ -309,6 +312,10 @@ _WAYS: Final[dict[str, Callable[..., Way]]] = {
     "dense": _dense,
 }
 _HESSIAN_WAYS: Final[dict[str, Callable[..., Way]]] = {"star": _star, "forward": _forward, "dense": _dense}
+
+
+def _directions(count: int) -> str:
+    return f"{count} direction{'s' * (count != 1)}"
 
 
 def _count(colors: Any) -> int:
@@ -331,7 +338,8 @@ def _chosen(program: Program, pattern: Any) -> Way:
     dense = min(n, _PULL * m)
     rows = int(np.diff(pattern.indptr).max(initial=0))  # so many colours the columns need at least
     columns = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
-    best: tuple[float, Callable[..., Way], Any] = (_WORTHWHILE * dense if dense > 1 else math.inf, _dense, None)
+    pays = _WORTHWHILE * dense if min(m, n) > 1 else math.inf
+    best: tuple[float, Callable[..., Way], Any] = (pays, _dense, None)
     options: list[tuple[float, Callable[..., Way], Callable[[Any], Any], float]] = [
         (1.0 * rows, _forward, column_coloring, 1.0),
         (_PULL * columns, _reverse, row_coloring, _PULL),
@@ -375,15 +383,17 @@ def _compare(plan: Plan) -> None:
     program, rng = plan._program, np.random.default_rng(0)
     v = rng.uniform(0.5, 1.0, program.x.shape).astype(program.x.dtype)
     with np.errstate(all="ignore"):
-        pushed = np.ravel(jvp(program.of_x(program.args), (program.args[program.argnum],), (v,))[1])
+        y, pushed = map(np.ravel, jvp(program.of_x(program.args), (program.args[program.argnum],), (v,)))
         if plan._factors is None:
             j = plan(*program.args)
             found, scale = j @ v.ravel(), filled(j, np.abs(j.data)) @ v.ravel()
         else:
             s, u, w = plan.factors(*program.args)
             found, scale = s @ v.ravel() + u @ (w @ v.ravel()), abs(s) @ v.ravel() + abs(u) @ (abs(w) @ v.ravel())
-    tolerance = np.sqrt(np.finfo(found.dtype).eps) * scale
-    finite = np.isfinite(found) & np.isfinite(pushed)
+    # What cancels is as exact as the largest numbers around it.
+    largest = max((np.max(np.abs(a), where=np.isfinite(a), initial=0.0) for a in (scale, pushed, y)), default=0.0)
+    tolerance = max(1e-6, np.sqrt(max(np.finfo(a.dtype).eps for a in (found, pushed)))) * (scale + largest)
+    finite = np.isfinite(found) & np.isfinite(pushed) & np.isfinite(scale)
     if np.any(np.abs(found - pushed)[finite] > tolerance[finite]):
         raise refuse(
             program.name,

@@ -42,7 +42,7 @@ from mathdl.autodiff.rules.steps import (
     where_step,
 )
 
-__all__ = ["Local", "broadcast_sources", "depends_on_values", "local"]
+__all__ = ["Local", "broadcast_sources", "depends_on_values", "local", "product_of_two"]
 
 _LARGEST: Final = 2 * 10**7  # entries of the Jacobian of one step with constant factors, which is written out
 
@@ -237,17 +237,50 @@ def _matrix(rows: Any, columns: Any, entries: Any, shape: tuple[int, int], exact
 
 # ------------------------------------------------------------------------------------------------ products and solving
 def _einsum(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
-    terms, result, _ = static
-    return _product(k, values, terms, result, shape)
+    return _product(k, values, *_letters(einsum_step, values, static), shape)
 
 
 def _matmul(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
+    return _product(k, values, *_letters(matmul_step, values, static), shape)
+
+
+def _letters(define: Any, values: Sequence[Any], static: Any) -> tuple[Sequence[str], str]:
+    """A product as einsum writes it: the axes of each operand, and those of the result."""
+    if define is einsum_step:
+        return static[0], static[1]
     a, b = values
     letters = "abcdefgh"[: max(a.ndim, b.ndim, 2) - 2]
     left = letters[len(letters) + 2 - a.ndim :] + "mk" if a.ndim > 1 else "k"
     right = letters[len(letters) + 2 - b.ndim :] + "kn" if b.ndim > 1 else "k"
-    result = letters + "m" * (a.ndim > 1) + "n" * (b.ndim > 1)
-    return _product(k, values, (left, right), result, shape)
+    return (left, right), letters + "m" * (a.ndim > 1) + "n" * (b.ndim > 1)
+
+
+def product_of_two(define: Any, k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Any:
+    """For a matmul or einsum of two operands: the pattern for operand ``k``, with the place of the factor in the other.
+
+    As a csr_array whose entries are the places in the other operand, counted from 1; None for any other step, or if it
+    has too many entries.
+    """
+    if define not in (matmul_step, einsum_step) or len(values) != 2:
+        return None
+    terms, result = _letters(define, values, static)
+    own, other = values[k].shape, values[1 - k].shape
+    every, full = _together(terms[k], own, result, shape)
+    if math.prod(full) > 64 * (math.prod(own) + math.prod(shape)) or set(terms[1 - k]) - set(every):
+        return None
+    rows, columns, places = (
+        np.broadcast_to(_spread(_numbers(dims), letters, every), full).ravel()
+        for dims, letters in ((shape, result), (own, terms[k]), (other, terms[1 - k]))
+    )
+    return sparse.csr_array((places + 1, (rows, columns)), shape=(math.prod(shape), math.prod(own)))
+
+
+def _together(term: str, own: tuple[int, ...], result: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """All axes of a result and of an operand, and their lengths."""
+    lengths = dict(zip(result, shape, strict=True))
+    for letter, n in zip(term, own, strict=True):
+        lengths[letter] = max(n, lengths.get(letter, n))
+    return "".join(lengths), tuple(lengths.values())
 
 
 def _sparse_product(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) -> Local:
@@ -260,11 +293,7 @@ def _product(k: int, values: Sequence[Any], terms: Sequence[str], result: str, s
     """A sum of products of all operands: in operand ``k`` linear, with constant factors if the others are constant."""
     own, term = values[k].shape, terms[k]
     others = [j for j in range(len(values)) if j != k]
-    lengths = dict(zip(result, shape, strict=True))
-    for letter, n in zip(term, own, strict=True):
-        lengths[letter] = max(n, lengths.get(letter, n))
-    every = result + "".join(letter for letter in term if letter not in result)
-    full = tuple(lengths[letter] for letter in every)
+    every, full = _together(term, own, result, shape)
     constant = [j for j in others if not isinstance(values[j], Followed)]
     if constant and math.prod(full) <= _LARGEST:
         exact = len(constant) == len(others)

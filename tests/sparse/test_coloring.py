@@ -117,6 +117,14 @@ def test_long_rows_are_coloured_as_short_ones_are(pattern: Any, order: str) -> N
     np.testing.assert_array_equal(coloring._greedy_with_long_rows(rows, chosen), coloring._greedy(rows, chosen))
 
 
+def test_long_rows_that_send_on_to_each_other() -> None:
+    pattern = coloring.as_pattern(np.random.default_rng(0).random((8, 400)) < 0.3)
+    for chosen in (np.arange(400), np.arange(400)[::-1]):
+        np.testing.assert_array_equal(
+            coloring._greedy_with_long_rows(pattern, chosen), coloring._greedy(pattern, chosen)
+        )
+
+
 KNOWN: dict[str, tuple[Callable[[], Any], int]] = {
     "tridiagonal": (lambda: band(500, 1), 3),
     "band of 4": (lambda: band(300, 4), 9),
@@ -127,6 +135,7 @@ KNOWN: dict[str, tuple[Callable[[], Any], int]] = {
     "Brusselator 1000": (lambda: brusselator(1000), 4),
     "Brusselator 10000": (lambda: brusselator(10000), 4),
     "arrowhead": (lambda: arrow(60), 60),
+    "a row full but for one": (lambda: sp.csr_array(np.eye(9) + np.outer(np.eye(9)[0], np.arange(9) < 8)), 8),
     "shuffled band": (lambda: band(400, 1)[:, np.random.default_rng(0).permutation(400)], 3),
 }
 
@@ -251,7 +260,7 @@ def test_partial_diagonals_do_no_harm(pattern: Any) -> None:
 
 
 def test_a_star_colouring_gives_a_symmetric_result() -> None:
-    pattern = grid(9, 8)
+    pattern = band(30, 1)
     rng = np.random.default_rng(0)
     values = pattern.toarray() * rng.normal(size=pattern.shape)  # not symmetric: the mirror image is the same number
     read = recover_symmetric(values, pattern, star_coloring(pattern)).toarray()
@@ -338,3 +347,14 @@ def test_a_band_with_dense_rows_and_columns() -> None:
     values = pattern.toarray() * np.random.default_rng(0).integers(1, 2**40, pattern.shape)
     np.testing.assert_array_equal(recover(values, pattern, row_colors, column_colors).toarray(), values)
     assert number(row_colors) + number(column_colors) <= 2 + 3 + 3
+
+
+def test_a_dense_column_beside_wide_rows_needs_two_sweeps() -> None:
+    fan = sp.csr_array(sp.kron(sp.eye_array(30), np.ones((1, 10))))
+    for pattern in (
+        sp.csr_array(sp.hstack([np.ones((30, 1)), fan])),
+        sp.csr_array(sp.vstack([np.ones((1, 30)), fan.T])),
+    ):
+        row_colors, column_colors = bicoloring(pattern)
+        assert (number(row_colors), number(column_colors)) == (1, 1)
+        bicoloring_recovery(pattern, row_colors, column_colors)

@@ -19,7 +19,7 @@ from mathdl.autodiff.primitives import rule
 from mathdl.autodiff.rules.steps import normal_axes
 from mathdl.autodiff.trace import FRESH, apply, concrete, lift
 
-__all__ = ["count", "cumsum_step", "extreme_step", "root", "sorted_rows", "sum_step"]
+__all__ = ["count", "cumsum_step", "extreme_step", "root", "shares", "sorted_rows", "sum_step"]
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -98,10 +98,15 @@ def root(squares: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------------- extremes
+def shares(x: Any, axes: tuple[int, ...], function: Callable[..., Any]) -> Any:
+    """Of each entry, its part in the extreme value: ties share equally."""
+    chosen = x == function(x, axis=axes, keepdims=True)
+    return (chosen / np.sum(chosen, axis=axes, keepdims=True)).astype(x.dtype)
+
+
 def extreme_step(x: Any, axes: tuple[int, ...], keepdims: bool, function: Callable[..., Any]) -> Any:
     plain = concrete(x)
-    chosen = plain == function(plain, axis=axes, keepdims=True)
-    share = (chosen / np.sum(chosen, axis=axes, keepdims=True)).astype(plain.dtype)  # ties share equally
+    share = shares(plain, axes, function)
     kept = _kept(plain.shape, axes)
 
     def push(t: Any, lead: int) -> Any:
