@@ -343,7 +343,7 @@ class Plan:
             f"{self.method}: {self._way.saving}",
             *_named("row", "no input reaches", self.empty_rows),
             *_named("column", "reaches no output", self.empty_columns),
-            braille(self.pattern),
+            braille(self.pattern, width=32, height=16),
         ]
         return "\n".join(lines)
 
