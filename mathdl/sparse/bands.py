@@ -443,8 +443,10 @@ def _difference(a: Any, b: Any) -> Any:
 
 
 def _plus_number(a: Any, number: float) -> Any:
-    """a + number, and (x + 2.0) + 3.0 as x + 5.0."""
+    """a + number, (x + 2.0) + 3.0 as x + 5.0, and -x + 2.0 as 2.0 - x."""
     step = a.step
+    if step.function is np.negative:
+        return number - step.args[0]
     if step.function in (np.add, np.subtract) and _is_number(step.args[1]) and isinstance(step.args[0], Followed):
         number += step.args[1] if step.function is np.add else -step.args[1]
         a = step.args[0]

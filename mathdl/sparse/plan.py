@@ -184,7 +184,7 @@ class Plan:
         if self._factors is not None:
             return self._multiplied_out(*args)
         result = object.__new__(sparse.csr_array)  # what SciPy's constructor would look at in every call is known
-        result.__dict__.update(self._like.__dict__)
+        result.__dict__ = self._like.__dict__.copy()
         result.data = self._way.entries(*args)
         return result
 
