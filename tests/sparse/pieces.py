@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import strategies as st
 
 LENGTHS = st.integers(0, 9)
-SMOOTH = [np.sin, np.tanh, lambda a: a * a, lambda a: 0.3 * a - 1.0, lambda a: 1 / (2 + a**2), lambda a: np.exp(-(a**2))]
+SMOOTH = [
+    np.sin,
+    np.tanh,
+    lambda a: a * a,
+    lambda a: 0.3 * a - 1.0,
+    lambda a: 1 / (2 + a**2),
+    lambda a: np.exp(-(a**2)),
+]
 KINKED = [np.abs, lambda a: np.maximum(a, 0.0), lambda a: np.clip(a, -0.5, 0.5), lambda a: a - np.floor(a), np.sign]
 
 

@@ -6,10 +6,12 @@ A function that cannot be planned exactly states how many entries its pattern ma
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 import mathdl as md
 from mathdl.errors import NotDifferentiable
@@ -67,7 +69,7 @@ def matrix(f, x, *rest):
 
 
 def union(f, xs):
-    """Where the Jacobian is other than zero at some of the points. Where there is no derivative (NaN) nothing is said."""
+    """Where the Jacobian is other than zero at some of the points; where it is NaN, nothing is said."""
     found = []
     for x in xs:
         try:
@@ -83,7 +85,7 @@ def normal(shape, density=1.0):
     return a * (rng.random(shape) < density)
 
 
-# -------------------------------------------------------------------------------------------------- stencils in one space
+# ------------------------------------------------------------------------------------------------ stencils in one space
 N = 12
 HOLES = normal((N, N), 0.2)
 EDGES = rng.integers(0, N, (15, 2))
@@ -215,7 +217,7 @@ STENCILS = {
 }
 
 
-# -------------------------------------------------------------------------------------------- stencils in two and more
+# --------------------------------------------------------------------------------------------- stencils in two and more
 def padded_laplace(x):
     y = np.pad(x, 1)
     return y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * x + x**3
@@ -289,7 +291,7 @@ GRIDS = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------------- choosing
+# ------------------------------------------------------------------------------------------------------------- choosing
 CHOOSING = {
     "take": Case(lambda x: np.take(x, [5, 5, 0, 2])),
     "take along an axis": Case(lambda x: np.take(x, [[0, 2], [2, 2]], axis=1), (3, 4)),
@@ -324,7 +326,7 @@ CHOOSING = {
     "where broadcast": Case(lambda x: np.where(x[:, None] > 0, x[None, :], 1.0), (4,)),
     "select": Case(lambda x: np.select([x > 1, x > 0], [x**2, np.roll(x, 1)], np.roll(x, 2))),
     "a mask of floats": Case(lambda x: (x > 0) * np.roll(x, 1) + (x <= 0) * np.roll(x, -1)),
-    "choose": Case(lambda x: np.stack([x, np.roll(x, 1), np.roll(x, 2)])[(x > 0).astype(int) * 2, np.arange(N)], extra=12),
+    "choose": Case(lambda x: np.stack([x, np.roll(x, 1), 2 * x])[(x > 0).astype(int), np.arange(N)], extra=0),
     "bincount": Case(lambda x: np.bincount([0, 0, 1, 4, 4, 4, 0, 1, 1, 2, 4, 0], weights=x, minlength=7)),
     "one hot": Case(lambda x: np.eye(5)[[0, 0, 1, 4, 4, 3, 0, 1, 1, 2, 4, 0]].T @ x),
     "delete and insert": Case(lambda x: np.insert(np.delete(x, [1, 4]), 2, x[0] * x[3])),
@@ -342,7 +344,7 @@ CHOOSING = {
 }  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------ sums and products
+# ---------------------------------------------------------------------------------------------------- sums and products
 def softmax(x):
     e = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return e / np.sum(e, axis=-1, keepdims=True)
@@ -430,7 +432,7 @@ SUMS = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------- linear algebra
+# ------------------------------------------------------------------------------------------------------- linear algebra
 def tridiagonal_batch(x):
     return np.linalg.solve(BATCH + 0.1 * np.eye(4) * x[:, :, None] ** 2, x[..., None])[..., 0]
 
@@ -475,7 +477,7 @@ ALGEBRA = {
 }  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------ known shapes of matrices
+# --------------------------------------------------------------------------------------------- known shapes of matrices
 def arrowhead(x):
     return np.concatenate([[np.sum(x**2)], x[1:] * x[0] + np.sin(x[1:])])
 
@@ -587,7 +589,7 @@ MATRICES = {
 }
 
 
-# ------------------------------------------------------------------------------------------------- nothing, zeros, shapes
+# ----------------------------------------------------------------------------------------------- nothing, zeros, shapes
 EMPTY = {
     "floor": Case(np.floor),
     "rounded part": Case(lambda x: x - np.floor(x)),
@@ -633,7 +635,77 @@ EMPTY = {
 }
 
 
-# ------------------------------------------------------------- few entries that spread over many: sparse plus low rank
+# ------------------------------------------------------------------------------------------------ what else users write
+SPARSE = sparse.csr_array(HOLES)
+
+
+class Weighted:
+    """A function that is an object."""
+
+    def __init__(self):
+        self.weight = np.arange(12.0)
+
+    def __call__(self, x):
+        return self.weight * np.roll(x, 1)
+
+    def square(self, x):
+        return self.weight[1:] * np.diff(x**2)
+
+
+def energy(x):
+    return np.sum(np.diff(x) ** 4) + np.sum(np.cos(x))
+
+
+def in_place(x):
+    y = x * 1.0
+    y *= np.roll(x, 1)
+    y -= 0.5 * np.flip(x)
+    return y
+
+
+def gauss_seidel(x):
+    y = [x[0]]
+    for k in range(1, 6):
+        y.append(0.5 * y[-1] + x[k])
+    return np.array(y)
+
+
+USED = {
+    "an object": Case(Weighted(), extra=1),
+    "a method": Case(Weighted().square),
+    "a partial": Case(functools.partial(lambda a, x: a * np.diff(x), 3.0)),
+    "vectorized": Case(np.vectorize(lambda v: v**2 + 1.0), (5,)),
+    "a sparse matrix": Case(lambda x: np.sin(SPARSE @ x)),
+    "a gradient inside": Case(md.grad(energy)),
+    "a push inside": Case(lambda x: md.jvp(lambda y: y**2 * np.roll(y, 1), (x,), (np.roll(x, 2),))[1]),
+    "a pull inside": Case(lambda x: md.vjp(lambda y: np.diff(y) ** 3, x)[1](np.ones(11))),
+    "a Hessian's product inside": Case(lambda x: md.hvp(energy, x, np.arange(12.0))),
+    "a Jacobian inside": Case(lambda x: np.diagonal(md.jacobian(lambda y: y**3)(x)), (4,)),
+    "in place": Case(in_place),
+    "gauss - seidel": Case(gauss_seidel),
+    "list of products": Case(lambda x: np.stack([x[0] * x[1], x[2], x[3] * x[0]])[:2]),
+    "inserted product": Case(lambda x: np.insert(x, 2, x[0] * x[3])),
+    "cumsum of none": Case(lambda x: np.cumsum(x[:0])),
+    "interp between values": Case(
+        lambda x: np.interp(np.array([0.1, 2.5]), np.cumsum(x), np.arange(5.0)), (5,), extra=5, domain="positive"
+    ),
+    "logaddexp of a list": Case(lambda x: np.logaddexp.reduce(np.stack([v * v for v in x[:3]]))),
+    "product of two sums": Case(lambda x: np.sum(x[:4]) * np.sum(x[6:])),
+    "NaN left out": Case(lambda x: np.where(np.isnan(x), 0.0, x) + np.nan_to_num(np.roll(x, 1))),
+    "indices after sorting": Case(lambda x: x[np.argsort(x)][np.argsort(np.argsort(x))], (5,), extra=20),
+    "Runge - Kutta": Case(lambda x: x + 0.1 * (_heat(x) + _heat(x + 0.05 * _heat(x + 0.05 * _heat(x))))),
+    "eight steps": Case(lambda x: functools.reduce(lambda y, _: y + 0.1 * np.roll(y, 1) ** 2, range(8), x)),
+    "piecewise polynomials": Case(lambda x: np.where(x < 0, 0.0, np.where(x < 1, x**2, 2 * x - 1))),
+    "one of two inputs": Case(lambda x: np.where(x[:6] > x[6:], x[:6], 2 * x[6:])),
+    "softmax over axis 0": Case(lambda x: softmax(x.T).T, (4, 3)),
+}
+
+
+def _heat(x):
+    return np.roll(x, 1) - 2 * x + np.roll(x, -1)
+
+
+# -------------------------------------------------------------- few entries that spread over many: sparse plus low rank
 def two_means(x):
     return x / (3 + np.sin(np.sum(x))) + np.roll(x, 1) * np.mean(np.cos(x))
 
@@ -669,6 +741,6 @@ FACTORED = {
 }
 COLUMNS = normal((60, 2))
 
-GROUPS = [STENCILS, GRIDS, CHOOSING, SUMS, ALGEBRA, MATRICES, EMPTY, FACTORED]
+GROUPS = [STENCILS, GRIDS, CHOOSING, SUMS, ALGEBRA, MATRICES, EMPTY, USED, FACTORED]
 CASES: dict[str, Case] = {name: case for group in GROUPS for name, case in group.items()}
 assert len(CASES) == sum(map(len, GROUPS))

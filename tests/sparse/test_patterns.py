@@ -1,4 +1,4 @@
-"""Patterns: every entry that can be other than zero is in them, and few others; they hold for all inputs of the shape."""
+"""Patterns: every entry that can be other than zero is in them, and few others, for all inputs of the shape."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def holds(pattern, needed):
     assert not len(missing), f"missing: {missing[:5].tolist()} of {len(missing)}"
 
 
-# ---------------------------------------------------------------------------------------------------- known functions
+# ------------------------------------------------------------------------------------------------------ known functions
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", CASES)
 def test_the_pattern_is_the_union_of_what_is_met(name, method):
@@ -79,7 +79,7 @@ def test_points_reach_every_kind():
     np.testing.assert_array_equal(needed, wanted > 0)
 
 
-# ------------------------------------------------------------------------------- every function that has a rule
+# --------------------------------------------------------------------------------------- every function that has a rule
 RULES = {
     **{f"{f.__name__} {k}": case for f, row in cases.ELEMENTWISE.items() for k, case in enumerate(row)},
     **{f"{f.__module__}.{f.__name__} {k}": case for f, row in cases.OTHER.items() for k, case in enumerate(row)},
@@ -117,7 +117,7 @@ def test_every_rule(name, method):
             np.testing.assert_allclose(plan(point).toarray(), wanted, rtol=1e-9, atol=scale)
 
 
-# ----------------------------------------------------------------------------------------------- random programs
+# ------------------------------------------------------------------------------------------------------ random programs
 @QUIET
 @given(f=programs.STRAIGHT, x=programs.points())
 def test_random_programs(f, x):
@@ -151,13 +151,15 @@ def test_few_entries_are_superfluous(f, n):
         assert np.sum(pattern_of(f, points[0], method=method) & ~needed) <= 3
 
 
-# ------------------------------------------------------------------------------- what is fixed, and what is an input
+# ---------------------------------------------------------------------------------- what is fixed, and what is an input
 def test_other_arguments_may_hold_zeros_that_do_not_stay():
     """Zeros in an argument say nothing about the next call; zeros that the function captures do."""
     zeros, x = np.zeros(5), np.arange(1.0, 6.0)
 
     def f(x, weight, mask):
-        return np.concatenate([weight * x[1:], np.where(mask, x[1:], x[:-1]), (weight * mask) @ np.eye(4)[:, :2] * x[:2]])
+        return np.concatenate(
+            [weight * x[1:], np.where(mask, x[1:], x[:-1]), (weight * mask) @ np.eye(4)[:, :2] * x[:2]]
+        )
 
     wanted = pattern_of(f, x, np.arange(1.0, 5.0), np.array([True, False, True, False]))
     found = pattern_of(f, x, np.zeros(4), np.zeros(4, bool))

@@ -35,9 +35,9 @@ def planned_if_it_applies(f, x, method):
     try:
         return planned(f, x, method=method)
     except NotDifferentiable as error:
-        assert method in ("bands", "factored"), error
-        assert re.search("no diagonals", str(error)), error
-        return None
+        if method in ("bands", "factored") and "no diagonals" in str(error):
+            return None
+        raise
 
 
 def close(found, wanted):
@@ -58,7 +58,7 @@ def known(case, count=3):
             yield x, wanted
 
 
-# ------------------------------------------------------------------------------------------------------- the numbers
+# ---------------------------------------------------------------------------------------------------------- the numbers
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", CASES)
 def test_every_method_gives_the_jacobian(name, method):
@@ -149,8 +149,10 @@ def test_a_linear_function_has_a_new_matrix_in_each_call(method):
 
 @pytest.mark.parametrize("method", ["bands", *COLOURED, "dense"])
 def test_the_structure_is_shared_and_read_only(method):
-    plan = planned(structured.burgers, np.ones(12), method=method) if method != "bands" else planned(
-        structured.periodic, np.ones(12), method=method
+    plan = (
+        planned(structured.burgers, np.ones(12), method=method)
+        if method != "bands"
+        else planned(structured.periodic, np.ones(12), method=method)
     )
     one, two = plan(np.zeros(12)), plan(np.ones(12))
     for name in ("indices", "indptr"):
@@ -188,7 +190,7 @@ def test_scipy_can_work_with_the_matrix():
     np.testing.assert_allclose(dense @ solution, np.ones(12), rtol=1e-6)
 
 
-# -------------------------------------------------------------------------------------------------------- factored
+# ------------------------------------------------------------------------------------------------------------- factored
 @pytest.mark.parametrize("name", structured.FACTORED)
 def test_factors(name):
     case = CASES[name]
@@ -247,7 +249,7 @@ def test_only_factored_plans_have_factors(method):
         plan.factors(np.ones(5))
 
 
-# -------------------------------------------------------------------------------------------- what a plan says of itself
+# ------------------------------------------------------------------------------------------- what a plan says of itself
 def lines_up(pattern, colors):
     """Whether columns of one colour share no row."""
     pairs = {(i, int(colors[j])) for i, j in zip(*pattern.nonzero(), strict=True)}
@@ -255,7 +257,9 @@ def lines_up(pattern, colors):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["brusselator", "arrowhead", "laplace with walls", "unused inputs", "dae", "long, centred"])
+@pytest.mark.parametrize(
+    "name", ["brusselator", "arrowhead", "laplace with walls", "unused inputs", "dae", "long, centred"]
+)
 def test_what_a_plan_says_of_itself(name, method):
     case = CASES[name]
     plan = planned_if_it_applies(case.f, structured.point(case), method)
@@ -308,17 +312,18 @@ def test_the_brusselator_needs_four_colours():
 
 def test_it_is_chosen_by_structure():
     """Each way where it is the natural one."""
-    x = np.ones(200)
+    x = np.random.default_rng(0).uniform(1.0, 2.0, 200)
     table = np.random.default_rng(0).permutation(200)
     chosen = {
-        "bands": lambda x: np.diff(x) ** 2,
-        "reverse": lambda x: np.array([np.quantile(x[:90], 0.3), np.quantile(x[90:], 0.4), np.quantile(x[50:140], 0.5)]),
-        "factored": lambda x: x / np.sum(x),
+        "bands": (lambda x: np.diff(x) ** 2, 1),
+        "factored": (lambda x: x / np.sum(x), 1),
+        "forward": (lambda x: np.sort(np.reshape(x[table], (50, 4))), 4),
+        "reverse": (lambda x: np.quantile(np.reshape(x[table], (10, 20)), 0.3, axis=1), 1),
     }
-    for method, f in chosen.items():
-        assert planned(f, x).method == method, method
-    assert planned(lambda x: np.sort(np.reshape(x[table], (50, 4))), x).method in ("forward", "reverse")
-    assert planned(lambda x: np.sort(np.reshape(x[table], (50, 4))), x).sweeps == 4
+    for method, (f, sweeps) in chosen.items():
+        plan = planned(f, x)
+        assert (plan.method, plan.sweeps) == (method, sweeps)
+        close(plan(x).toarray(), structured.matrix(f, x))
 
 
 def test_long_rows_and_long_columns_are_coloured_both_ways():
@@ -356,7 +361,7 @@ def test_asked_for_dense_nothing_is_warned_of():
         assert md.sparse.jacobian(np.sort, np.arange(9.0), method="dense").method == "dense"
 
 
-# ------------------------------------------------------------------------------------------------------------- repr
+# ----------------------------------------------------------------------------------------------------------------- repr
 def test_repr_draws_the_pattern():
     text = repr(planned(np.diff, np.ones(60)))
     assert any("⠀" < letter <= "⣿" for letter in text)
@@ -380,7 +385,9 @@ def test_repr_names_empty_rows_and_columns():
     assert max(map(len, many.splitlines())) < 200
 
 
-@pytest.mark.parametrize("name", ["no inputs", "no outputs", "a number of a number", "constant", "no inputs, some outputs"])
+@pytest.mark.parametrize(
+    "name", ["no inputs", "no outputs", "a number of a number", "constant", "no inputs, some outputs"]
+)
 def test_repr_of_nothing(name):
     case = CASES[name]
     for method in METHODS:
@@ -395,7 +402,7 @@ def test_signature_and_docstrings():
         assert inspect.getdoc(thing)
 
 
-# ---------------------------------------------------------------------------------------------------------- the source
+# ----------------------------------------------------------------------------------------------------------- the source
 @pytest.mark.parametrize("method", ["bands", *COLOURED, "dense"])
 @pytest.mark.parametrize("name", ["brusselator", "diff", "periodic", "laplace with walls", "unused inputs", "springs"])
 def test_the_source_runs_by_itself(name, method):
@@ -421,7 +428,7 @@ def test_the_source_is_straight_line():
     assert "def " in source
 
 
-# --------------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------------------ what is refused
 @pytest.mark.parametrize(
     ("point", "came"),
     [
@@ -438,7 +445,12 @@ def test_the_source_is_straight_line():
 @pytest.mark.parametrize("method", ["bands", "forward", "reverse", "dense"])
 def test_another_shape_or_type_is_refused(point, came, method):
     plan = planned(structured.periodic, np.ones(12), method=method)
-    for call in (plan, plan.linear_operator, lambda x: plan.matvec(x, np.ones(12)), lambda x: plan.rmatvec(x, np.ones(12))):
+    for call in (
+        plan,
+        plan.linear_operator,
+        lambda x: plan.matvec(x, np.ones(12)),
+        lambda x: plan.rmatvec(x, np.ones(12)),
+    ):
         with pytest.raises(InvalidInput, match=came):
             call(point)
 
@@ -584,6 +596,22 @@ def test_random_numbers_inside_are_refused():
         planned(lambda x: generator.normal() * np.sort(x), np.ones(5))
 
 
+def test_rounding_is_no_reason_to_refuse():
+    """Where all of a row cancels, two ways to compute it have nothing in common but that they are nearly zero."""
+    x = np.random.default_rng(0).normal(size=20)
+    for f in (
+        lambda x: np.sin(x) ** 2 + np.cos(x) ** 2,
+        lambda x: np.sum(structured.softmax(np.reshape(x, (4, 5))), axis=1),
+        lambda x: np.corrcoef(np.reshape(x, (4, 5))),
+        lambda x: x * np.sum(x) / np.sum(x) / x,
+        lambda x: structured.softmax(1e3 * x),
+        lambda x: x.astype(np.float32) * 2,
+    ):
+        for method in ("auto", "forward", "reverse"):
+            found = planned(f, x, method=method)(x).toarray()
+            np.testing.assert_allclose(found, structured.matrix(f, x), atol=1e-13)
+
+
 def test_inside_another_derivative_it_is_refused():
     with pytest.raises(NotDifferentiable):
         md.grad(lambda x: np.sum(md.sparse.jacobian(np.diff, x)(x).data))(np.ones(4))
@@ -592,7 +620,7 @@ def test_inside_another_derivative_it_is_refused():
         md.grad(lambda x: np.sum(plan(x).data))(np.ones(4))
 
 
-# ---------------------------------------------------------------------------------------------- several arguments, trees
+# --------------------------------------------------------------------------------------------- several arguments, trees
 def test_the_second_argument():
     def rhs(t, y, p):
         return np.concatenate([p["k"] * np.diff(y) * t, [y[0] ** 2 - p["b"][1]]])
@@ -617,7 +645,7 @@ def test_the_same_array_twice():
     close(plan(x, x).toarray(), np.diag(np.roll(x, 1)))
 
 
-# --------------------------------------------------------------------------------------------------------------- solvers
+# -------------------------------------------------------------------------------------------------------------- solvers
 def reaction(t, y):
     u, v = y[:20], y[20:]
     left, right = np.concatenate([[1.0], u, [1.0]]), np.concatenate([[3.0], v, [3.0]])

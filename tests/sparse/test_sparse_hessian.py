@@ -6,7 +6,7 @@ import numpy as np
 import pieces
 import pytest
 import structured
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, given, settings
 from scipy import optimize, sparse
 
 import mathdl as md
@@ -59,7 +59,10 @@ FUNCTIONS = {
     "rosenbrock in pairs": (lambda x: np.sum(100 * (x[1::2] - x[::2] ** 2) ** 2 + (1 - x[::2]) ** 2), 0),
     "separable": (lambda x: np.sum(np.sin(x)), 0),
     "squares": (lambda x: x @ x, 0),
-    "tridiagonal": (lambda x: np.sum(x[:-1] * x[1:] ** 2), 1),  # the last entry of x enters by x² x, the first only linearly
+    "tridiagonal": (
+        lambda x: np.sum(x[:-1] * x[1:] ** 2),
+        1,
+    ),  # the last entry of x enters by x² x, the first only linearly
     "chain of three": (lambda x: np.sum(np.exp(x[:-2] * x[1:-1] * x[2:])), 0),
     "energy": (lambda x: np.sum(np.diff(x) ** 2) + np.sum((x**2 - 1) ** 2), 0),
     "periodic": (lambda x: np.sum(np.cos(x - np.roll(x, 2))), 0),
@@ -227,20 +230,22 @@ def test_newton():
     np.testing.assert_allclose(md.grad(f)(x), 0.0, atol=1e-10)
 
 
-@QUIET
-@given(f=pieces.STRAIGHT, n=pieces.LENGTHS)
-def test_random_patterns_have_few_entries_too_many(f, n):
-    """Of smooth functions with no entry that cancels: what the pattern holds beyond the union is counted."""
+def test_few_entries_are_superfluous():
+    """A part that is dropped leaves zeros behind, which the pattern multiplies as if they were values; not often."""
+    superfluous, all_needed, rng = 0, 0, np.random.default_rng(2)
+    for seed in range(60):
+        f, n = pieces.program(seed, 1 + seed % 6, pieces.STRAIGHT_PIECES), 1 + seed % 9
 
-    def g(x):
-        return np.sum(np.exp(0.1 * f(x)))
+        def g(x, f=f):
+            return np.sum(np.exp(0.1 * f(x)))
 
-    rng = np.random.default_rng(2)
-    with np.errstate(all="ignore"):
-        found = [dense(g, rng.normal(size=n)) for _ in range(3)]
-    if not all(np.isfinite(h).all() for h in found):
-        reject()
-    pattern = planned(g, rng.normal(size=n), method="star").pattern.toarray()
-    needed = np.any([h != 0 for h in found], axis=0)
-    assert not np.any(needed & ~pattern)
-    assert np.sum(pattern & ~needed) <= n * n // 2
+        with np.errstate(all="ignore"):
+            found = [dense(g, rng.normal(size=n)) for _ in range(3)]
+        if all(np.isfinite(h).all() for h in found):
+            needed = np.any([h != 0 for h in found], axis=0)
+            pattern = planned(g, rng.normal(size=n), method="star").pattern.toarray()
+            assert not np.any(needed & ~pattern)
+            superfluous += np.sum(pattern & ~needed)
+            all_needed += np.sum(needed)
+    assert all_needed > 500
+    assert superfluous <= 0.15 * all_needed
