@@ -220,7 +220,10 @@ def column_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indic
     InvalidInput
         If the pattern is not two-dimensional, or no order has that name.
 
-    Notes ----- A. R. Curtis, M. J. D. Powell and J. K. Reid, "On the estimation of sparse Jacobian matrices", IMA
+    References
+    ----------
+    Chapter *Structure and sparsity*.
+    A. R. Curtis, M. J. D. Powell and J. K. Reid, "On the estimation of sparse Jacobian matrices", IMA
     Journal of Applied Mathematics 13 (1974) 117-119; T. F. Coleman and J. J. Moré, "Estimation of sparse Jacobian
     matrices and graph coloring problems", SIAM Journal on Numerical Analysis 20 (1983) 187-209; A. H. Gebremedhin, F.
     Manne and A. Pothen, "What color is your Jacobian? Graph coloring for computing derivatives", SIAM Review 47
@@ -284,9 +287,9 @@ def row_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
     InvalidInput
         If the pattern is not two-dimensional, or no order has that name.
 
-    Notes
-    -----
-    As in `column_coloring`.
+    References
+    ----------
+    As `column_coloring`.
 
     Examples
     --------
@@ -294,10 +297,3 @@ def row_coloring(pattern: ArrayLike | Any, order: str | None = None) -> Indices:
     array([0, 1, 1])
     """
     return column_coloring(as_pattern(pattern).T, order)
-
-
-def star_coloring(pattern: Any) -> Any:
-    raise NotImplementedError
-
-
-star_recovery = bicoloring = bicoloring_recovery = star_coloring

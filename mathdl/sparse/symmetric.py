@@ -94,7 +94,10 @@ def star_coloring(pattern: ArrayLike | Any) -> Indices:
     InvalidInput
         If the pattern is not symmetric.
 
-    Notes ----- T. F. Coleman and J. J. Moré, "Estimation of sparse Hessian matrices and graph coloring problems",
+    References
+    ----------
+    Chapter *Structure and sparsity*.
+    T. F. Coleman and J. J. Moré, "Estimation of sparse Hessian matrices and graph coloring problems",
     Mathematical Programming 28 (1984) 243-270; A. H. Gebremedhin, F. Manne and A. Pothen, "What color is your
     Jacobian? Graph coloring for computing derivatives", SIAM Review 47 (2005) 629-705.
 
@@ -197,7 +200,10 @@ def bicoloring(pattern: ArrayLike | Any) -> tuple[Indices, Indices]:
     InvalidInput
         If the pattern is not two-dimensional.
 
-    Notes ----- T. F. Coleman and A. Verma, "The efficient computation of sparse Jacobian matrices using automatic
+    References
+    ----------
+    Chapter *Structure and sparsity*.
+    T. F. Coleman and A. Verma, "The efficient computation of sparse Jacobian matrices using automatic
     differentiation", SIAM Journal on Scientific Computing 19 (1998) 1210-1233; A. H. Gebremedhin, F. Manne and A.
     Pothen, "What color is your Jacobian?", SIAM Review 47 (2005) 629-705.
 
