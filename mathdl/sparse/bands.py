@@ -14,6 +14,7 @@ import numpy as np
 
 from mathdl.autodiff.compiling.cleaning import is_uniform
 from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.naming import call_site
 from mathdl.autodiff.recording import run
 from mathdl.autodiff.rules.reductions import extreme_step, shares, sum_step
 from mathdl.autodiff.rules.steps import join_step, reshape_step, where_step
@@ -46,9 +47,13 @@ _SCATTERED: Final = 4  # how much longer an entry takes that is found by its num
 class NotBanded(NotDifferentiable):
     """A function whose derivatives are not a few diagonals; the message says which step is in the way."""
 
-    def __init__(self, step: str) -> None:
-        super().__init__("a Jacobian by bands", f"{step} leaves no diagonals", "method='auto' or 'forward'")
-        self.step = step
+    def __init__(self, reason: str) -> None:
+        super().__init__("a Jacobian by bands", reason, "method='auto' or 'forward'")
+
+    @classmethod
+    def behind(cls, step: str) -> NotBanded:
+        """The error for a step of the function, with its line."""
+        return cls(f"{step} leaves no diagonals (at {call_site()})")
 
 
 class Terms(dict[Places, Any]):
@@ -140,7 +145,7 @@ class Bands(Trace):
             elif define is extreme_step:
                 chosen = Terms()
                 self._scale(chosen, mark, shares(values[k], static[0], static[2]), own)
-                self._through(total, chosen, local(sum_step, k, values, static, shape), own, shape, "np.max")
+                self._through(total, chosen, local(sum_step, k, values, static, shape), own, shape, _name_of(define))
             elif (places := self._places_in_other(define, k, values, static, shape)) is not None:
                 self._multiply(total, mark, places, own, np.ravel(values[1 - k]))
             else:
@@ -156,12 +161,12 @@ class Bands(Trace):
 
     def _finish(self, value: Any, total: Terms) -> Traced:
         if len(total) > _MOST:
-            raise NotBanded(f"a result with more than {_MOST} diagonals")
+            raise NotBanded.behind(f"a result made of more than {_MOST}")
         size = total.size
         self.work += size
         self.values += int(np.size(value))
         if size > 64 * (np.size(value) + self.columns) + 10**4:
-            raise NotBanded("a result in which most entries depend on many")
+            raise NotBanded.behind("a result in which most entries depend on many")
         return self.wrap(value, total)
 
     # -- what the steps do
@@ -193,7 +198,7 @@ class Bands(Trace):
             row = int(np.ravel_multi_index(key, shape))
             for places, c in mark.items():
                 if np.ndim(c):
-                    raise NotBanded("np.array of sums")
+                    raise NotBanded.behind("np.array of sums")
                 of = np.ravel(columns_of(places)).tolist()
                 rows += [row] * len(of)
                 columns += of
@@ -280,7 +285,7 @@ class Bands(Trace):
     def _node(self, mark: Terms, shape: tuple[int, ...]) -> Terms:
         """Make the entries of an array inputs of their own."""
         if not self.factoring:
-            raise NotBanded("a step that spreads few entries over many")
+            raise NotBanded.behind("a step that spreads few entries over many")
         if id(mark) not in self.known:
             column = self.columns + sum(math.prod(node.shape) for node in self.nodes)
             self.nodes.append(Node(column, shape, mark))
@@ -295,7 +300,7 @@ class Bands(Trace):
             self._multiply(total, mark, step.matrix, own)
             return
         if not step.moves:
-            raise NotBanded(name)
+            raise NotBanded.behind(name)
         group, source = step.group, step.source
         size = math.prod(own)
         if group is not None and source is None and np.unique(group).size == group.size:
@@ -304,12 +309,12 @@ class Bands(Trace):
             group = None
         if group is not None:
             if source is not None:
-                raise NotBanded(name)
+                raise NotBanded.behind(name)
             for places, c in mark.items():
                 loose, c = _loosened(places, c, own)
                 rows = group[loose.rows]
                 if (rows < 0).any():
-                    raise NotBanded(name)
+                    raise NotBanded.behind(name)
                 total.add(Loose(rows, loose.columns), c)
             return
         if source is None:
@@ -405,7 +410,7 @@ def _with_axes(c: Any, ndim: int) -> Any:
 
 
 def _name_of(define: Any) -> str:
-    return f"np.{define.__name__.removesuffix('_step').replace('extreme', 'max or np.min')}"
+    return f"a step of the kind '{define.__name__.removesuffix('_step').replace('_', ' ')}'"
 
 
 # ------------------------------------------------------------------------------------------------------- coefficients

@@ -150,7 +150,7 @@ def _banded(program: Program, method: str) -> Plan | None:
         n, dtype = program.x.size, program.dtype
         found["nodes"], found["count"] = bool(trace.nodes), len(terms)
         if method == "factored" and not trace.nodes:
-            raise NotBanded("no step that spreads few entries over many: it")
+            raise NotBanded("no step spreads few entries over many, and factors would save no diagonals")
         last = n + sum(math.prod(node.shape) for node in trace.nodes)
         layouts = [Layout(terms, program.shape, 0, n)]
         if trace.nodes:
@@ -196,9 +196,9 @@ def _check_worth(trace: Bands, layouts: list[Layout]) -> None:
     pattern = layouts[0].pattern
     longest = int(np.diff(pattern.indptr).max(initial=0))
     if not trace.nodes and min(pattern.shape) > 1 and pattern.nnz > _WORTHWHILE * math.prod(pattern.shape):
-        raise NotBanded("a dense pattern")
+        raise NotBanded("most entries can be other than zero")
     if not trace.nodes and trace.work > 2 * longest * trace.values:
-        raise NotBanded("carrying them: it is more work than pushing a direction for each colour, and")
+        raise NotBanded("carrying diagonals is more work than pushing a direction for each colour")
 
 
 def _way_by_bands(program: Program, count: int, entries: Compiled) -> Way:
@@ -356,22 +356,22 @@ def _chosen(program: Program, pattern: Any) -> Way:
         if cost < 0.8 * best[0]:
             best = (cost, _both, (row_colors, column_colors))
     if best[1] is _dense:
-        return _warned(_dense(program, pattern), pattern)
+        return _warned(_dense(program, pattern), program, pattern)
     return best[1](program, pattern, best[2])
 
 
 def _chosen_hessian(program: Program, pattern: Any) -> Way:
     colors = star_coloring(pattern)
     if _count(colors) > _WORTHWHILE * pattern.shape[1] > 1:
-        return _warned(_dense(program, pattern), pattern)
+        return _warned(_dense(program, pattern), program, pattern)
     return _star(program, pattern, colors)
 
 
-def _warned(way: Way, pattern: Any) -> Way:
+def _warned(way: Way, program: Program, pattern: Any) -> Way:
     m, n = pattern.shape
     warnings.warn(
-        f"the {m} x {n} Jacobian has a density of {pattern.nnz / max(m * n, 1):.2g} and no structure that pays: it is "
-        "computed as a dense matrix; mathdl.jacobian gives that directly",
+        f"the {m} x {n} {program.kind} has a density of {pattern.nnz / max(m * n, 1):.2g} and no structure that pays: "
+        f"it is computed as a dense matrix; mathdl.{program.kind.lower()} gives that directly",
         DensePattern,
         stacklevel=4,
     )

@@ -37,6 +37,8 @@ class Factors:
 
     def __init__(self, s: Any, u: Any, v: Any, d: Any = None) -> None:
         self.patterns = (s, u, v) if d is None else (s, u, v, d)
+        for pattern in self.patterns:
+            _lock(pattern.indices, pattern.indptr)
 
     def at(self, entries: tuple[Any, ...]) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
         """S, U and W with these entries."""
@@ -52,6 +54,12 @@ class Factors:
         found = sparse.csr_array(s + u @ w, dtype=bool)
         found.sum_duplicates()
         return found
+
+
+def _lock(*arrays: Any) -> None:
+    """Make arrays read-only that all results share."""
+    for array in arrays:
+        array.flags.writeable = False
 
 
 def _solved(v: sparse.csr_array, d: sparse.csr_array | None = None) -> sparse.csr_array:
@@ -95,11 +103,10 @@ class Plan:
     ) -> None:
         self._program, self._way, self._factors = program, way, factors
         self._products: dict[str, Compiled] = {}
-        self._colors = way.colors
+        self._colors: Any = None
         self._pattern = pattern
         if pattern is not None:
-            for part in (pattern.data, pattern.indices, pattern.indptr):
-                part.flags.writeable = False
+            _lock(pattern.data, pattern.indices, pattern.indptr)
             self._like = filled(pattern, np.broadcast_to(np.zeros(1, program.dtype), pattern.nnz))
         self.method, self.reason, self.sweeps = way.method, way.reason, way.sweeps
 
@@ -128,7 +135,9 @@ class Plan:
     def colors(self) -> Any:
         """The colours: of the columns; of the rows if these are pulled; both, with -1 for none, if both."""
         if self._colors is None:
-            self._colors = column_coloring(self.pattern)
+            colors = column_coloring(self.pattern) if self._way.colors is None else self._way.colors
+            _lock(*colors if isinstance(colors, tuple) else (colors,))
+            self._colors = colors
         return self._colors
 
     @property
@@ -185,8 +194,19 @@ class Plan:
             return self._multiplied_out(*args)
         result = object.__new__(sparse.csr_array)  # what SciPy's constructor would look at in every call is known
         result.__dict__ = self._like.__dict__.copy()
-        result.data = self._way.entries(*args)
+        try:
+            result.data = self._way.entries(*args)
+        except TypeError:  # to count before would cost time in every call
+            self._check_number(args)
+            raise
         return result
+
+    def _check_number(self, args: tuple[Any, ...], *more: str) -> None:
+        """Whether there are as many arguments as the function has, and those that are named here."""
+        wanted = (*self._program.parameters, *more)
+        if len(args) != len(wanted):
+            came = _counted(len(args), "argument")
+            raise InvalidInput("plan", came, f"{_counted(len(wanted), 'argument')}: {', '.join(wanted)}") from None
 
     def factors(self, *args: Any) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
         """The Jacobian at a point as S + U @ V: S sparse, U with few columns, V with few rows.
@@ -216,6 +236,7 @@ class Plan:
         """
         if self._factors is None:
             raise InvalidInput("plan", f"a plan by {self.method}", "one by method='factored'; plan(x) gives the matrix")
+        self._check_number(args)
         return self._factors.at(self._way.entries(*args))
 
     def _multiplied_out(self, *args: Any) -> sparse.csr_array:
@@ -286,21 +307,25 @@ class Plan:
         return self._product("u", self.shape[0], args)
 
     def _product(self, name: str, length: int, args: tuple[Any, ...]) -> Any:
-        program, wanted = self._program, f"an array of shape ({length},), after the arguments of the function"
-        if len(args) != len(program.args) + 1:
-            raise InvalidInput(name, f"{len(args)} arguments", wanted)
+        program = self._program
+        self._check_number(args, name)
         *point, vector = args
-        vector = np.asarray(vector, program.x.dtype)
-        if vector.shape != (length,):
-            raise InvalidInput(name, describe(vector), wanted)
-        if name not in self._products:
+        vector = np.asarray(vector)
+        if vector.shape != (length,) or vector.dtype.kind not in "fiub":
+            wanted = f"real numbers of shape ({length},), after the arguments of the function"
+            raise InvalidInput(name, describe(args[-1]), wanted)
+        vector = vector.astype(program.x.dtype, copy=False)
+        compiled = self._products.get(name)
+        if compiled is None:
             along, into = (program.pushed, program.x.shape) if name == "v" else (program.pulled, program.shape)
 
             def product(*given: Any) -> Any:
                 return np.ravel(along(given[:-1], np.reshape(given[-1], into)))
 
-            self._products[name] = program.compile(product, "push" if name == "v" else "pull", **{name: vector})
-        return self._products[name](*point, vector)
+            compiled = program.compile(product, "push" if name == "v" else "pull", **{name: vector})
+        result = compiled(*point, vector)
+        self._products[name] = compiled  # not before it has found that nothing captured has changed since the plan
+        return result
 
     def linear_operator(self, *args: Any) -> LinearOperator:
         """The Jacobian at a point as SciPy's iterative solvers take it; a factored one is never multiplied out.
@@ -360,4 +385,8 @@ def _named(kind: str, what: str, numbers: Any) -> list[str]:
     if not len(numbers):
         return []
     some = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
-    return [f"{len(numbers)} empty {kind}{'s' * (len(numbers) > 1)} ({what}): {some}"]
+    return [f"{_counted(len(numbers), f'empty {kind}')} ({what}): {some}"]
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

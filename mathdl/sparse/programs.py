@@ -37,21 +37,31 @@ class Program:
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnum: int, of_gradient: bool = False) -> None:
         if not callable(f):
             raise InvalidInput("f", describe(f), "a function")
-        if not -len(args) <= argnum < len(args):
-            raise InvalidInput("argnum", str(argnum), f"the place of one of the {len(args)} arguments")
-        if any(isinstance(leaf, Followed) for arg in args for leaf in leaves(arg)):
-            raise NotDifferentiable("mathdl.sparse", "it is called on a traced array", "make the plan outside")
-        self.argnum = argnum % len(args)
-        self.x = np.asarray(as_leaf(args[self.argnum], "x"))
+        if not isinstance(argnum, (int, np.integer)) or not -len(args) <= argnum < len(args):
+            raise InvalidInput("argnum", repr(argnum), f"an integer: the place of one of the {len(args)} arguments")
+        self.argnum = int(argnum) % len(args)
+        self.parameters = parameter_names(f, len(args))
+        self.variables = variables_of(f, args)
+        self._refuse_traced(args)
+        x = args[self.argnum]
+        if isinstance(x, (dict, list, tuple)):
+            raise InvalidInput("x", describe(x), "one array: np.array(...), or md.flatten(...) of a tree")
+        self.x = np.asarray(as_leaf(x, "x"))
         self.args = (*args[: self.argnum], self.x, *args[self.argnum + 1 :])
         self.name = str(getattr(f, "__name__", type(f).__name__))
         self.kind = "Hessian" if of_gradient else "Jacobian"
         self.f = grad(f, self.argnum) if of_gradient else f
-        self.parameters = parameter_names(f, len(args))
-        self.variables = variables_of(f, self.args)
         self.arrays: list[Variable] = []  # captured arrays that are inputs, and not fixed
         self.shape: tuple[int, ...] = ()  # of the result; known once the function has been followed
         self.dtype: Any = None
+
+    def _refuse_traced(self, args: Sequence[Any]) -> None:
+        """A plan holds for all values: it cannot be differentiated by one of them."""
+        found = [(name, leaf) for name, arg in zip(self.parameters, args, strict=True) for leaf in leaves(arg)]
+        found += [(f"{variable.name} (captured)", variable.value) for variable in self.variables]
+        for name, x in found:
+            if isinstance(x, Followed):
+                raise NotDifferentiable("mathdl.sparse", f"{name} is a traced array", "make the plan outside")
 
     @property
     def size(self) -> int:
@@ -91,7 +101,11 @@ class Program:
         """Write out a program that takes the function's arguments, and perhaps one more with this example."""
         name = self.name.replace("<lambda>", "f")
         program.__name__ = f"{kind}_{name}" if name.isidentifier() else kind
-        args, parameters = (*self.args, *more.values()), [*self.parameters, *more]
+        args, parameters = (*self.args, *more.values()), list(self.parameters)
+        for own in more:
+            while own in parameters:
+                own += "_"
+            parameters.append(own)
         made = self._retried(lambda: compile_steps(program, args, parameters, self.arrays, by_number=False))
         return assemble(made, [v for v in self.variables if v not in self.arrays])
 

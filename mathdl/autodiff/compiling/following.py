@@ -94,12 +94,16 @@ def _name_of_key(name: str, key: Any) -> str:
 
 
 def parameter_names(function: Any, count: int) -> list[str]:
+    """The names of its first parameters; ``x1`` and so on for those without one, or with that of NumPy."""
     try:
         found = [p.name for p in inspect.signature(function).parameters.values() if p.kind in (0, 1)]
     except (TypeError, ValueError):
         found = []
-    names = [name for name in found[:count] if name != "np"]
-    return names + [f"x{k}" for k in range(len(names), count)]
+    names: list[str] = []
+    for k in range(count):
+        free = (name for j in itertools.count(k) if (name := f"x{j}") not in (*found, *names))
+        names.append(found[k] if k < len(found) and found[k] != "np" else next(free))
+    return names
 
 
 def _name(function: Any, parameters: list[str]) -> str:

@@ -262,17 +262,15 @@ def _unchanged(fixed: list[Variable]) -> Callable[[], None]:
         for read, value, copied, name, variable in quick:
             now = read()
             if (now is not value or copied is not value) and not same(now, copied):
+                came, before = describe(now), describe(variable.value)
+                wanted = f"{before}, as" if came != before else "what it was"
                 raise InvalidInput(
                     f"{name} (captured)",
-                    _briefly(now),
-                    f"{_briefly(variable.value)} as when it was compiled: compile again, or make it an argument",
+                    came if came != before else f"{came} with other values",
+                    f"{wanted} when it was compiled: compile again, or make it an argument",
                 )
 
     return check
-
-
-def _briefly(x: Any) -> str:
-    return "another value" if isinstance(x, (list, tuple, dict)) else describe(x)
 
 
 def _returned(results: list[str]) -> list[str]:

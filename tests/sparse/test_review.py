@@ -1,0 +1,154 @@
+"""What a plan must not do: keep what a caller has changed, drop half of a number, or answer with another's error.
+
+Each case was once wrong. Explained in the chapter *Structure and sparsity*.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mathdl as md
+from mathdl.errors import DensePattern, InvalidInput, NotDifferentiable
+from mathdl.sparse import hessian, jacobian
+
+X = np.linspace(1.0, 2.0, 5)
+
+
+def softly(x):
+    return x * np.sum(x)
+
+
+# ------------------------------------------------------------------------------------------------------------ products
+@pytest.mark.parametrize("names", [("u", "v"), ("v", "u"), ("vector", "tangent")])
+def test_products_of_functions_whose_arguments_have_the_names_of_directions(names):
+    f = eval(f"lambda {', '.join(names)}: {names[0]} ** 2 * {names[1]}")
+    plan = jacobian(f, X, X)
+    np.testing.assert_allclose(plan.matvec(X, X, np.ones(5)), 2 * X**2)
+    np.testing.assert_allclose(plan.rmatvec(X, X, np.ones(5)), 2 * X**2)
+
+
+def test_a_product_first_asked_for_after_a_captured_number_changed_does_not_keep_it():
+    k = 2.0
+
+    def f(x):
+        return k * x
+
+    plan = jacobian(f, X)
+    k = 3.0
+    with pytest.raises(InvalidInput, match="k"):
+        plan.matvec(X, np.ones(5))
+    k = 2.0
+    np.testing.assert_array_equal(plan.matvec(X, np.ones(5)), np.full(5, 2.0))
+
+
+@pytest.mark.parametrize("vector", [1j * np.ones(5), "abcde", np.array(["a"] * 5), np.ones((5, 1)), None], ids=repr)
+def test_vectors_that_are_no_real_vectors_are_refused(vector):
+    plan = jacobian(np.sin, X)
+    for product in (plan.matvec, plan.rmatvec):
+        with pytest.raises(InvalidInput, match=r"real numbers of shape \(5,\)"):
+            product(X, vector)
+
+
+def test_a_vector_of_integers_or_booleans_is_a_vector():
+    np.testing.assert_array_equal(
+        jacobian(np.sin, X).matvec(X, [True, False, True, False, False]) != 0, np.eye(5)[0] + np.eye(5)[2]
+    )
+    np.testing.assert_allclose(jacobian(np.sin, X).rmatvec(X, np.arange(5)), np.arange(5) * np.cos(X))
+
+
+# -------------------------------------------------------------------------------------------------------- shared arrays
+def test_the_index_arrays_of_factors_are_shared_and_so_read_only():
+    x = np.linspace(1.0, 2.0, 100)
+    plan = jacobian(softly, x, method="factored")
+    for matrix in plan.factors(x):
+        with pytest.raises(ValueError, match="read-only"):
+            matrix.indices[0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            matrix.indptr[0] = 1
+
+
+@pytest.mark.parametrize("method", ["bands", "forward", "reverse", "bicoloring", "dense"])
+def test_colors_that_are_written_into_are_an_error_and_no_other_plan(method):
+    colors = jacobian(np.diff, X, method=method).colors
+    for one in colors if isinstance(colors, tuple) else (colors,):
+        with pytest.raises(ValueError, match="read-only"):
+            one[0] = 7
+
+
+# ------------------------------------------------------------------------------------------------------------- messages
+@pytest.mark.parametrize("argnum", [0.0, "x", None, (0, 1)], ids=repr)
+def test_argnum_is_an_integer(argnum):
+    with pytest.raises(InvalidInput, match="argnum"):
+        jacobian(np.sin, X, argnum=argnum)
+
+
+def test_an_integer_of_numpy_is_an_argnum():
+    assert jacobian(np.multiply, X, X, argnum=np.int64(-1)).shape == (5, 5)
+
+
+@pytest.mark.parametrize("tree", [{"a": X}, [X], (X, X)], ids=["dict", "list", "tuple"])
+def test_what_is_differentiated_by_is_one_array(tree):
+    with pytest.raises(InvalidInput, match=r"^x: .* wanted one array: .*md\.flatten"):
+        jacobian(lambda p: np.sin(X), tree)
+
+
+@pytest.mark.parametrize("method", ["auto", "forward"])
+def test_a_captured_traced_array_is_refused_by_name(method):
+    def entries(a):
+        return jacobian(lambda x: x * a, X, method=method)(X).data
+
+    with pytest.raises(NotDifferentiable, match=r"a \(captured\).*make the plan outside"):
+        md.jacobian(entries)(X)
+
+
+def test_another_number_of_arguments_is_named():
+    plan = jacobian(np.multiply, X, X)
+    for call, wanted in (
+        (plan, "2 arguments: x1, x2"),
+        (plan.linear_operator, "2 arguments: x1, x2"),
+        (plan.rmatvec, "3 arguments: x1, x2, u"),
+    ):
+        with pytest.raises(InvalidInput, match=f"got 1 argument; wanted {wanted}$"):
+            call(X)
+
+
+def test_factors_of_another_number_of_arguments():
+    x = np.linspace(1.0, 2.0, 100)
+    with pytest.raises(InvalidInput, match="1 argument"):
+        jacobian(softly, x, method="factored").factors(x, x)
+
+
+def test_a_dense_hessian_is_warned_of_as_a_hessian():
+    with pytest.warns(DensePattern, match=r"6 x 6 Hessian .*mathdl\.hessian"):
+        hessian(lambda x: np.sum(x) ** 3, np.ones(6))
+    with pytest.warns(DensePattern, match=r"6 x 6 Jacobian .*mathdl\.jacobian"):
+        jacobian(lambda x: np.outer(x, x) @ x, np.ones(6))
+
+
+@pytest.mark.parametrize(
+    ("f", "method", "why"),
+    [
+        (np.sin, "factored", "no step spreads few entries over many"),
+        (np.sort, "bands", r"gather.*leaves no diagonals .at test_review"),
+        (lambda x: x / np.sum(x), "bands", "a step that spreads few entries over many"),
+    ],
+)
+def test_what_is_not_of_a_form_is_told_why(f, method, why):
+    with pytest.raises(NotDifferentiable, match=why):
+        jacobian(f, np.linspace(1.0, 2.0, 50), method=method)
+
+
+@pytest.mark.parametrize("f", [lambda x1, *rest: x1 * rest[0], lambda np, x1: np * x1, lambda np, np_: np * np_])
+def test_arguments_get_names_of_their_own(f):
+    for compiled in (jacobian(f, X, X), md.compile(md.jacobian(f), X, X)):
+        J = compiled(X, 2.0 * X)
+        np.testing.assert_allclose(J if isinstance(J, np.ndarray) else J.toarray(), np.diag(2.0 * X))
+
+
+def test_a_captured_array_that_has_other_values_is_said_to_have_other_values():
+    a = np.ones(5)
+    plan = jacobian(lambda x: a * x, X)
+    a[0] = 2.0
+    with pytest.raises(InvalidInput, match="other values"):
+        plan(X)
