@@ -350,7 +350,8 @@ def _chosen(program: Program, pattern: Any) -> Way:
             cost = price * _count(colors)
             if cost < best[0]:
                 best = (cost, way, colors)
-    if best[0] > 8:
+    # No sweep shows more entries than the matrix has rows or columns, so that many sweeps would be needed at least.
+    if best[0] > 8 and pattern.nnz / max(m, n) < 0.8 * best[0]:
         row_colors, column_colors = bicoloring(pattern)
         cost = _count(column_colors) + _PULL * _count(row_colors) + 1
         if cost < 0.8 * best[0]:

@@ -138,21 +138,16 @@ class _Statements:
         for end in self.ends:
             if isinstance(end, Value):
                 last.update({id(leaf): len(self.lines) for leaf in self.leaves[id(end)]})
-        sharing: dict[int, set[int]] = {key: {key} for key in self.inputs}  # who may share memory with whom
+        sharing = _Sharing(last)
         for number, value in enumerate(self.lines):
-            operand = self._operand_to_overwrite(value, number, last, sharing)
-            mine = {id(value)}
+            operand = self._operand_to_overwrite(value, number, sharing)
             if operand is not None:
                 self.overwritten[id(value)] = operand
             elif not is_fresh(value):
-                mine = mine.union(*(sharing[id(leaf)] for leaf in self.mentioned[id(value)]))
-                for other in mine:
-                    sharing[other] = sharing.get(other, {other}) | mine
-            sharing[id(value)] = mine
+                for leaf in self.mentioned[id(value)]:
+                    sharing.join(id(value), id(leaf))
 
-    def _operand_to_overwrite(
-        self, value: Value, number: int, last: dict[int, int], sharing: dict[int, set[int]]
-    ) -> Value | None:
+    def _operand_to_overwrite(self, value: Value, number: int, sharing: _Sharing) -> Value | None:
         elementwise = isinstance(value.function, np.ufunc) and value.function.signature is None
         if value.function is not put and not (elementwise and value.large and value.shape and not value.kwargs):
             return None
@@ -162,7 +157,7 @@ class _Statements:
                 and id(part) in self.roots
                 and is_fresh(part)
                 and (part.shape, part.dtype) == (value.shape, value.dtype)
-                and all(last[other] <= number for other in sharing[id(part)])
+                and sharing.last_use(id(part)) <= number
             ):
                 return part
         return None
@@ -265,6 +260,31 @@ class _Statements:
         while id(value) in self.overwritten:
             value = self.overwritten[id(value)]
         return value
+
+
+class _Sharing:
+    """Which values may share memory, in groups; and the last line that mentions any of a group."""
+
+    def __init__(self, last: dict[int, int]) -> None:
+        self.last = last  # of each value; of the first of each group, that of the group
+        self.first: dict[int, int] = {}  # of a value, another one of its group, nearer to the first
+
+    def _first_of(self, key: int) -> int:
+        while key in self.first:
+            above = self.first[key]
+            if above in self.first:
+                self.first[key] = self.first[above]  # a shorter way next time
+            key = above
+        return key
+
+    def join(self, one: int, two: int) -> None:
+        one, two = self._first_of(one), self._first_of(two)
+        if one != two:
+            self.first[two] = one
+            self.last[one] = max(self.last.get(one, -1), self.last.get(two, -1))
+
+    def last_use(self, key: int) -> int:
+        return self.last[self._first_of(key)]
 
 
 def _free(base: str, taken: set[str], as_it_is: bool) -> str:
