@@ -62,7 +62,7 @@ class Terms(dict[Places, Any]):
     @property
     def size(self) -> int:
         """How many entries there are."""
-        return sum(math.prod(p.lengths) if isinstance(p, Band) else len(p.rows) for p in self)
+        return sum(math.prod(places.lengths) for places in self)
 
     def add(self, places: Places, coefficient: Any, minus: bool = False) -> None:
         before = self.get(places)
@@ -247,8 +247,7 @@ class Bands(Trace):
             if isinstance(part, np.ndarray) and part.size and not choosing and is_uniform(part):
                 part = float(part.flat[0])
             if np.ndim(c) or np.ndim(part):
-                size = math.prod(places.lengths) if isinstance(places, Band) else len(places.rows)
-                self.work += size if isinstance(places, Band) else _SCATTERED * size
+                self.work += math.prod(places.lengths) * (1 if isinstance(places, Band) else _SCATTERED)
             total.add(places, np.where(part, c, 0.0) if choosing else _product(c, part))
 
     @staticmethod

@@ -115,6 +115,11 @@ def hessian(f: Callable[..., Any], *args: Any, argnum: int = 0, method: str = "a
     InvalidInput, NotDifferentiable
         As `jacobian`; also if ``f`` does not return a single number.
 
+    Warns
+    -----
+    DensePattern
+        If no structure pays; the message names the density.
+
     References
     ----------
     Chapter *Structure and sparsity*. T. F. Coleman and J. J. Moré, "Estimation of sparse Hessian matrices and graph
@@ -171,13 +176,17 @@ def _banded(program: Program, method: str) -> Plan | None:
         if method != "auto":
             raise
         return None
-    layouts = found["layouts"]
     if not found["nodes"]:
-        return Plan(program, layouts[0].pattern, _way_by_bands(program, found["count"], entries))
+        return Plan(program, found["layouts"][0].pattern, _way_by_bands(program, found["count"], entries))
+    return _factored(program, method, found["layouts"], entries)
+
+
+def _factored(program: Program, method: str, layouts: list[Layout], entries: Compiled) -> Plan | None:
+    """The plan for a sparse matrix plus one of low rank; None if another way is better."""
     factors = Factors(*(layout.pattern for layout in layouts))
     pattern = factors.pattern()
     count = sum(layout.pattern.nnz for layout in layouts)
-    if method == "auto" and pattern is not None and 3 * count > pattern.nnz:
+    if method == "auto" and pattern is not None and 3 * count > pattern.nnz:  # as good as written out
         return None
     rank = layouts[1].pattern.shape[1]
     way = Way(

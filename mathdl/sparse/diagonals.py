@@ -64,6 +64,10 @@ class Loose:
     def __init__(self, rows: Any, columns: Any) -> None:
         self.rows, self.columns = rows, columns
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        return (len(self.rows),)
+
 
 Places: TypeAlias = Band | Loose
 
@@ -319,7 +323,7 @@ def gathered(band: Band, coefficient: Any, own: tuple[int, ...], parts: list[Pie
             key[of] = slice(key[of], None if stop < 0 else stop, stride)
         found = select(band, coefficient, tuple(key), own)
         if found is not None:
-            selected, c = _arranged(*found, axes, piece.steps, lengths)
+            selected, c = _arranged(*found, axes, lengths)
             results.append((selected.moved(tuple(lo for lo, _ in piece.box)), c))
     return results
 
@@ -343,7 +347,7 @@ def _axes_of(piece: Piece, lengths: tuple[int, ...], own: tuple[int, ...]) -> di
 
 
 def _arranged(
-    band: Band, coefficient: Any, axes: dict[int, tuple[int, int]], steps: tuple[int, ...], lengths: tuple[int, ...]
+    band: Band, coefficient: Any, axes: dict[int, tuple[int, int]], lengths: tuple[int, ...]
 ) -> tuple[Band, Any]:
     """The axes of a selected band in the order of the piece, with those along which nothing changes."""
     order = sorted(axes, key=lambda axis: axes[axis][0])  # the piece's axes, as the selected band has them

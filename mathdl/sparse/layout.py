@@ -20,6 +20,7 @@ from mathdl.sparse.diagonals import Band, Piece, Places, columns_of, ends_of, ev
 __all__ = ["Layout"]
 
 _FEW: Final = 40  # bands: with more, their entries are sorted instead of counted
+_MOST_SLICES: Final = 8  # of one band, to write its entries into: with more, they are written by number
 
 
 class Layout:
@@ -61,16 +62,11 @@ class Layout:
         where: list[Any] = []
         parts: list[Any] = []
         for (places, kept, c), numbers in zip(self.used, self.positions, strict=True):
-            lengths = places.lengths if isinstance(places, Band) else (len(places.rows),)
+            lengths = places.lengths
             if kept is not None:
+                if np.ndim(c):
+                    c = np.ravel(np.broadcast_to(c, lengths))[np.flatnonzero(kept)]
                 lengths = (len(numbers),)
-                c = (
-                    np.ravel(np.broadcast_to(c, places.lengths if isinstance(places, Band) else kept.shape))[
-                        np.flatnonzero(kept)
-                    ]
-                    if np.ndim(c)
-                    else c
-                )
             for place, part in _statements(numbers.reshape(lengths), c):
                 whole = isinstance(place, slice) and place == slice(0, self.pattern.nnz)
                 where.append(slice(None) if whole else place)
@@ -140,7 +136,7 @@ def _pattern(indices: Any, indptr: Any, shape: tuple[int, int]) -> sparse.csr_ar
 def _statements(numbers: Any, c: Any) -> list[tuple[Any, Any]]:
     """Where to write which parts of the coefficients: into slices, or by number if there are too many."""
     cut = pieces(numbers)
-    if cut is None or len(cut) > 8 or any(sum(step != 0 for step in piece.steps) > 1 for piece in cut):
+    if cut is None or len(cut) > _MOST_SLICES or any(sum(step != 0 for step in piece.steps) > 1 for piece in cut):
         return [(numbers, c)]
     result = []
     for piece in cut:

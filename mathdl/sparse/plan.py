@@ -274,9 +274,9 @@ class Plan:
         Examples
         --------
         >>> from mathdl.sparse import jacobian
-        >>> x = np.array([1.0, 2.0, 3.0])
-        >>> jacobian(lambda x: x[1:] * x[:-1], x).matvec(x, np.array([1.0, 0.0, 0.0]))
-        array([2., 0.])
+        >>> x = np.array([1.0, 2.0, 3.0, 4.0])
+        >>> jacobian(lambda x: x[1:] * x[:-1], x).matvec(x, np.array([1.0, 0.0, 0.0, 0.0]))
+        array([2., 0., 0.])
         """
         return self._product("v", self.shape[1], args)
 
@@ -300,9 +300,9 @@ class Plan:
         Examples
         --------
         >>> from mathdl.sparse import jacobian
-        >>> x = np.array([1.0, 2.0, 3.0])
-        >>> jacobian(lambda x: x[1:] * x[:-1], x).rmatvec(x, np.array([1.0, 0.0]))
-        array([2., 1., 0.])
+        >>> x = np.array([1.0, 2.0, 3.0, 4.0])
+        >>> jacobian(lambda x: x[1:] * x[:-1], x).rmatvec(x, np.array([1.0, 0.0, 0.0]))
+        array([2., 1., 0., 0.])
         """
         return self._product("u", self.shape[0], args)
 

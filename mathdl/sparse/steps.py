@@ -157,11 +157,10 @@ def _chosen_by_values(numbers: Any, size: int, shape: tuple[int, ...]) -> tuple[
         places, axis = step.args[0], {**dict(zip(("arr", "indices", "axis"), step.args, strict=False)), **step.kwargs}
         axis = axis.get("axis", -1)
         if isinstance(places, np.ndarray) and places.size == size and axis is not None:
-            lines = np.zeros_like(places) + np.expand_dims(_numbers(_without(places.shape, axis)), axis)
+            lines = np.expand_dims(_numbers(_without(places.shape, axis)), axis)
             group = np.empty(size, int)
-            group[places.ravel()] = lines.ravel()
-            along = np.expand_dims(_numbers(_without(places.shape, axis)), axis)
-            return group, max(size // max(places.shape[axis], 1), 1), np.broadcast_to(along, shape).ravel()
+            group[places.ravel()] = np.broadcast_to(lines, places.shape).ravel()  # every entry has one place in them
+            return group, max(size // max(places.shape[axis], 1), 1), np.broadcast_to(lines, shape).ravel()
     return np.zeros(size, int), 1, np.zeros(math.prod(shape), int)
 
 
@@ -183,7 +182,7 @@ def _select(k: int, values: Sequence[Any], static: Any, shape: tuple[int, ...]) 
     numbers, key = _numbers(values[k].shape), static[0]
     if not depends_on_values(key):
         return _moved(numbers[key])
-    if Ellipsis in [part for part in key if part is Ellipsis]:
+    if any(part is Ellipsis for part in key):
         return _of_all(k, values, static, shape)
     # Along the axes where values choose, all are one group; there, any index will do.
     axis = 0

@@ -176,6 +176,7 @@ def _checked(colors: ArrayLike, name: str, size: int, least: int) -> Indices:
 
 
 # -- rows and columns together ---------------------------------------------------------------------------------------
+_LIMITS = 8  # so many limits of "long" are tried at most
 
 
 def bicoloring(pattern: ArrayLike | Any) -> tuple[Indices, Indices]:
@@ -254,9 +255,6 @@ def _cover(rows: Any, limit: int) -> tuple[Indices, Indices]:
     graph = csr_array(block_array([[None, rows], [csr_array(rows.T), None]]))
     colors = _star(graph, np.concatenate([m + np.flatnonzero(used), np.flatnonzero(long)]), proper=False)
     return colors[:m], colors[m:]
-
-
-_LIMITS = 8  # so many limits of "long" are tried at most
 
 
 def bicoloring_recovery(
