@@ -61,6 +61,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.matrices: list[Any] = []  # sparse ones, as they were in the products with them
         self.outermost: Any = sys._getframe(1)  # frames above it do not belong to the program
 
     def enter(self, value: Any, label: str) -> Recorded:
@@ -73,6 +74,8 @@ class Recording:
         """Call a function with recorded arguments, and write the call down."""
         self.read_labels()
         args, kwargs = _settled(args), _settled(kwargs)
+        if function is sparse_product:
+            args = (self._settled_matrix(args[0]), args[1])
         value = function(*_plain(args), **_plain(kwargs))
         step = self._step(function, args, kwargs, value)
         if isinstance(value, (tuple, list)):
@@ -81,6 +84,14 @@ class Recording:
             return kind(*parts) if hasattr(value, "_fields") else kind(parts)
         return _wrap(self, step)
 
+    def _settled_matrix(self, matrix: Any) -> Any:
+        """A copy that later changes cannot reach; the same one while the matrix is the same, as in a loop over time."""
+        for known in self.matrices[-4:]:
+            if matrix is known or (_alike(matrix, known) and not (matrix != known).nnz):
+                return known
+        self.matrices.append(matrix.copy())
+        return self.matrices[-1]
+
     def _step(self, function: Any, args: Any, kwargs: Any, value: Any) -> Step:
         step = Step(function, args, kwargs, value, len(self.steps))
         self.steps.append(step)
@@ -88,7 +99,7 @@ class Recording:
 
     def forget(self) -> None:
         """Let go of all steps, and of the example values in them, as soon as nobody needs them any more."""
-        self.steps, self.outermost = [], None
+        self.steps, self.matrices, self.outermost = [], [], None
 
     def read_labels(self) -> None:
         """Learn which names the program has given to what it made so far; outer functions have the first word."""
@@ -105,6 +116,10 @@ class Recording:
                     continue
                 if value.step.label is None or value.step.provisional:
                     value.step.label, value.step.provisional = name, False
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and a.shape == b.shape and a.dtype == b.dtype and a.nnz == b.nnz
 
 
 def item(values: Any, k: int) -> Any:

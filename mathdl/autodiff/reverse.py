@@ -6,13 +6,14 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from mathdl.autodiff.broadcasting import Identity, unbroadcast
-from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.followed import Followed, is_sparse
 from mathdl.autodiff.recording import Recorded, companion, put, run
 from mathdl.autodiff.rules.steps import embed
 from mathdl.autodiff.trace import (
@@ -74,6 +75,11 @@ class Tape(Trace):
             self.protect(constant)
         elif isinstance(constant, Traced):
             return constant.same()
+        elif is_sparse(constant):
+            if self.outlives or constant.format in ("lil", "dok") or constant.data.nbytes <= COPIED:
+                return constant.copy()
+            self.protect(constant.data)
+            return copy.copy(constant)  # the same numbers, if others are put in their place
         return constant
 
 

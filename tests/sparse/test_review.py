@@ -5,8 +5,11 @@ Each case was once wrong. Explained in the chapter *Structure and sparsity*.
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 import mathdl as md
 from mathdl.errors import DensePattern, InvalidInput, NotDifferentiable
@@ -74,6 +77,70 @@ def test_colors_that_are_written_into_are_an_error_and_no_other_plan(method):
     for one in colors if isinstance(colors, tuple) else (colors,):
         with pytest.raises(ValueError, match="read-only"):
             one[0] = 7
+
+
+# ------------------------------------------------------------------------------------------------------ local constants
+def stepped(x, size=5, kind="csr"):
+    """Three products with one sparse matrix that is written into between them."""
+    matrix, results = sparse.csr_array(np.eye(size, dtype=float) + np.eye(size, k=1)).asformat(kind), []
+    for k in range(3):
+        results.append(matrix @ x + x @ matrix)
+        if k < 2:
+            (matrix.data if kind != "lil" else matrix)[:] *= 2.0
+    return np.concatenate(results)
+
+
+def by_hand(size):
+    once = 2 * np.eye(size) + np.eye(size, k=1) + np.eye(size, k=-1)
+    return np.concatenate([once, 2 * once, 4 * once])
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "dia"])
+def test_a_sparse_matrix_that_is_written_into_between_products(kind):
+    def f(x):
+        return stepped(x, kind=kind)
+
+    found = {mode: md.jacobian(f, mode=mode)(X) for mode in ("forward", "reverse")}
+    found |= {
+        method: jacobian(f, X, method=method)(X).toarray()
+        for method in ("bands", "forward", "reverse", "bicoloring", "dense")
+    }
+    found["compiled"] = md.compile(md.jacobian(f, mode="reverse"), X)(X)
+    found["pulled"] = np.stack([md.vjp(f, X)[1](e) for e in np.eye(15)])
+    found["twice"] = md.hessian(lambda x: 0.5 * np.sum(f(x) ** 2))(X)
+    for name, J in found.items():
+        wanted = by_hand(5).T @ by_hand(5) if name == "twice" else by_hand(5)
+        np.testing.assert_allclose(J, wanted, rtol=1e-14, err_msg=name)
+    np.testing.assert_allclose(md.compile(f, X)(X), f(X))
+
+
+def test_a_large_sparse_matrix_is_locked_and_a_write_refused_by_name():
+    x = np.ones(5000)
+    with pytest.raises(NotDifferentiable, match="writ"):
+        md.grad(lambda x: np.sum(stepped(x, 5000)))(x)
+
+
+def test_a_large_sparse_matrix_is_not_copied_for_each_product():
+    matrix = sparse.csr_array(sparse.diags_array(np.ones(10**5)))
+
+    def f(x):
+        for _ in range(50):
+            x = matrix @ x
+        return np.sum(x * x)
+
+    x = np.ones(10**5)
+    plain = _peak(lambda: md.grad(lambda x: np.sum(x * 1.0))(x))
+    assert _peak(lambda: md.grad(f)(x)) < plain + 70 * x.nbytes  # one array for each product, and no matrix
+    assert matrix.data.flags.writeable
+
+
+def _peak(call):
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 # ------------------------------------------------------------------------------------------------------------- messages

@@ -26,10 +26,19 @@ __all__ = ["einsum_step", "matmul_step", "sparse_product_step"]
 @rule(np.matmul)
 def matmul(x1: Any, x2: Any) -> Any:
     if is_sparse(x1):
-        return apply(sparse_product_step, (lift(x2),), x1)
+        x2 = lift(x2)
+        return apply(sparse_product_step, (x2,), _kept(x1, x2))
     if is_sparse(x2):
-        return np.transpose(apply(sparse_product_step, (np.transpose(lift(x1)),), x2.T))
+        x1 = lift(x1)
+        return np.transpose(apply(sparse_product_step, (np.transpose(x1),), _kept(x2.T, x1)))
     return apply(matmul_step, (lift(x1), lift(x2)))
+
+
+def _kept(matrix: Any, x: Any) -> Any:
+    """A sparse matrix, safe from being written into until no trace of ``x`` needs it any more."""
+    while isinstance(x, Traced):
+        matrix, x = x.origin.keep(matrix), x.value
+    return matrix
 
 
 def matmul_step(a: Any, b: Any) -> Any:
