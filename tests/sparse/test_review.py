@@ -13,7 +13,7 @@ from scipy import sparse
 
 import mathdl as md
 from mathdl.errors import DensePattern, InvalidInput, NotDifferentiable
-from mathdl.sparse import hessian, jacobian
+from mathdl.sparse import hessian, jacobian, steps
 
 X = np.linspace(1.0, 2.0, 5)
 
@@ -143,6 +143,64 @@ def _peak(call):
         tracemalloc.stop()
 
 
+# ----------------------------------------------------------------------------------------------------- rarely gone ways
+W = np.random.default_rng(1).uniform(0.5, 1.5, 30)
+RARE = {
+    "an array of many numbers": lambda x: np.array([x[k] * x[(k + 1) % 30] for k in range(30)]),
+    "an array of many sums": lambda x: np.array([np.sum(x[k : k + 3] ** 2) for k in range(28)]),
+    "numbers of a quotient by a sum": lambda x: (lambda y: np.array([y[k] + x[0] for k in range(30)]))(x / np.sum(x)),
+    "taken by order from a matrix": lambda x: np.take_along_axis(x.reshape(5, 6), np.argsort(x), axis=None) * x,
+    "indexed by order and an ellipsis": lambda x: x.reshape(5, 6)[np.argsort(x[:5]), ...] ** 2,
+    "a summed factor": lambda x: np.einsum("i,j->i", x, x),
+    "a matrix with a sum": lambda x: np.einsum("ij,jk->i", x.reshape(5, 6), x.reshape(6, 5)),
+    "a cumulative sum": lambda x: np.cumsum(x.reshape(5, 6) ** 2, axis=0),
+}
+
+DIAGONALS = {  # those that have any, and as which
+    ("an array of many numbers", "bands"),
+    ("a matrix with a sum", "bands"),
+    ("numbers of a quotient by a sum", "factored"),
+    ("a summed factor", "factored"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::mathdl.errors.DensePattern")
+@pytest.mark.parametrize("method", ["auto", "bands", "factored", "forward", "reverse", "bicoloring", "dense"])
+@pytest.mark.parametrize("name", RARE)
+def test_rarely_gone_ways_lead_to_the_same_numbers(name, method, monkeypatch):
+    monkeypatch.setattr(steps, "_LARGEST", 50)  # so that what is large is small
+    f, x = RARE[name], np.random.default_rng(2).uniform(0.5, 1.5, 30)
+    if method in ("bands", "factored") and (name, method) not in DIAGONALS:
+        with pytest.raises(NotDifferentiable, match="no diagonals"):
+            jacobian(f, W, method=method)
+        return
+    plan = jacobian(f, W, method=method)
+    J = md.jacobian(f)(x).reshape(-1, 30)
+    np.testing.assert_allclose(plan(x).toarray(), J, rtol=1e-12, atol=1e-14)
+    if plan.method == "factored":
+        S, U, V = plan.factors(x)
+        np.testing.assert_allclose((S + U @ V).toarray(), J, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["star", "forward", "dense"])
+def test_the_hessian_of_what_values_have_ordered(method):
+    def f(x):
+        return np.sum(x[np.argsort(x)] ** 3 * W)
+
+    x = W[::-1].copy()
+    np.testing.assert_allclose(hessian(f, W, method=method)(x).toarray(), md.hessian(f)(x), rtol=1e-12)
+
+
+def test_what_is_too_large_is_said_of_each_thing_asked_for():
+    x = np.linspace(1.0, 2.0, 8000)
+    plan = jacobian(lambda x: x / np.sum(x), x)
+    assert (plan.method, plan.density) == ("factored", 1.0)
+    assert "8000 x 8000" in repr(plan)
+    for ask in (lambda: plan.pattern, lambda: plan.colors, lambda: plan.empty_rows, lambda: plan(x)):
+        with pytest.raises(InvalidInput, match=r"plan\.factors\(x\)"):
+            ask()
+
+
 # ------------------------------------------------------------------------------------------------------------- messages
 @pytest.mark.parametrize("argnum", [0.0, "x", None, (0, 1)], ids=repr)
 def test_argnum_is_an_integer(argnum):
@@ -198,6 +256,7 @@ def test_a_dense_hessian_is_warned_of_as_a_hessian():
     [
         (np.sin, "factored", "no step spreads few entries over many"),
         (np.sort, "bands", r"gather.*leaves no diagonals .at test_review"),
+        (lambda x: sum(np.roll(np.tile(x, 10), k) for k in range(210)), "bands", "more than 400"),
         (lambda x: x / np.sum(x), "bands", "a step that spreads few entries over many"),
     ],
 )
