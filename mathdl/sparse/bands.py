@@ -35,7 +35,7 @@ from mathdl.sparse.diagonals import (
     select,
     strides_of,
 )
-from mathdl.sparse.steps import Local, depends_on_values, local, product_of_two
+from mathdl.sparse.steps import Local, broadcast_sources, depends_on_values, local, product_of_two
 
 __all__ = ["Bands", "Node", "NotBanded", "Terms", "joined_nodes"]
 
@@ -67,7 +67,7 @@ class Terms(dict[Places, Any]):
     def add(self, places: Places, coefficient: Any, minus: bool = False) -> None:
         before = self.get(places)
         if before is None:
-            self[places] = _negative(coefficient) if minus else coefficient
+            self[places] = -coefficient if minus else coefficient
         else:
             self[places] = _difference(before, coefficient) if minus else _sum(before, coefficient)
 
@@ -277,7 +277,7 @@ class Bands(Trace):
                 result.add(*expanded(places, c, own, shape))
             else:
                 if source is None:
-                    source = np.broadcast_to(np.arange(math.prod(own)).reshape(own), shape).ravel()
+                    source = broadcast_sources(own, shape)
                 _pick(result, places, c, source, math.prod(own))
         return result
 
@@ -428,10 +428,6 @@ def _product(c: Any, d: Any) -> Any:
     elif _is_number(d) and d in (1.0, -1.0):
         return c if d == 1.0 else -c
     return c * d
-
-
-def _negative(c: Any) -> Any:
-    return -c
 
 
 def _sum(a: Any, b: Any) -> Any:

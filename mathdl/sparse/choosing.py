@@ -21,7 +21,7 @@ from mathdl.errors import DensePattern, InvalidInput
 from mathdl.sparse.bands import Bands, NotBanded, Terms, joined_nodes
 from mathdl.sparse.coloring import column_coloring, row_coloring
 from mathdl.sparse.layout import Layout
-from mathdl.sparse.plan import Factors, Plan, Way, filled
+from mathdl.sparse.plan import Factors, Plan, Way, counted, filled, row_numbers
 from mathdl.sparse.programs import Program
 from mathdl.sparse.symmetric import bicoloring, bicoloring_recovery, star_coloring, star_recovery
 
@@ -227,7 +227,7 @@ def _forward(program: Program, pattern: Any, colors: Any = None) -> Way:
     colors = column_coloring(pattern) if colors is None else colors
     count = _count(colors)
     seeds = _seeds(colors, count, program.x.shape, program.x.dtype)
-    places = colors[pattern.indices] * pattern.shape[0] + _rows(pattern)
+    places = colors[pattern.indices] * pattern.shape[0] + row_numbers(pattern)
     entries = program.compile(program.by_columns(seeds, places), "entries")
     longest = int(np.diff(pattern.indptr).max(initial=0))
     return Way(
@@ -236,7 +236,7 @@ def _forward(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{_directions(count)} pushed instead of {pattern.shape[1]}",
+        f"{counted(count, 'direction')} pushed instead of {pattern.shape[1]}",
     )
 
 
@@ -244,7 +244,7 @@ def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
     colors = row_coloring(pattern) if colors is None else colors
     count = _count(colors)
     seeds = _seeds(colors, count, program.shape, program.dtype)
-    places = colors[_rows(pattern)] * pattern.shape[1] + pattern.indices
+    places = colors[row_numbers(pattern)] * pattern.shape[1] + pattern.indices
     entries = program.compile(program.by_rows(seeds, places), "entries")
     longest = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
     return Way(
@@ -253,7 +253,7 @@ def _reverse(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{_directions(count)} pulled instead of {pattern.shape[0]}",
+        f"{counted(count, 'direction')} pulled instead of {pattern.shape[0]}",
     )
 
 
@@ -277,14 +277,14 @@ def _both(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         of_rows + of_columns,
         (row_colors, column_colors),
-        f"{_directions(of_columns)} pushed and {of_rows} pulled instead of {min(pattern.shape)}",
+        f"{counted(of_columns, 'direction')} pushed and {of_rows} pulled instead of {min(pattern.shape)}",
     )
 
 
 def _dense(program: Program, pattern: Any) -> Way:
     m, n = pattern.shape
     forward = n < m
-    rows = _rows(pattern)
+    rows = row_numbers(pattern)
     places = pattern.indices.astype(np.int64) * m + rows if forward else rows * n + pattern.indices
     entries = program.compile(program.by_all(forward, places), "entries")
     density = pattern.nnz / max(m * n, 1)
@@ -294,7 +294,7 @@ def _dense(program: Program, pattern: Any) -> Way:
         entries,
         min(m, n),
         np.arange(n),
-        f"{_directions(min(m, n))} {'pushed' if forward else 'pulled'}: all there are",
+        f"{counted(min(m, n), 'direction')} {'pushed' if forward else 'pulled'}: all there are",
     )
 
 
@@ -310,7 +310,7 @@ def _star(program: Program, pattern: Any, colors: Any = None) -> Way:
         entries,
         count,
         colors,
-        f"{_directions(count)} pushed through the gradient instead of {pattern.shape[1]}",
+        f"{counted(count, 'direction')} pushed through the gradient instead of {pattern.shape[1]}",
     )
 
 
@@ -323,10 +323,6 @@ _WAYS: Final[dict[str, Callable[..., Way]]] = {
 _HESSIAN_WAYS: Final[dict[str, Callable[..., Way]]] = {"star": _star, "forward": _forward, "dense": _dense}
 
 
-def _directions(count: int) -> str:
-    return f"{count} direction{'s' * (count != 1)}"
-
-
 def _count(colors: Any) -> int:
     return int(np.max(colors, initial=-1)) + 1
 
@@ -334,10 +330,6 @@ def _count(colors: Any) -> int:
 def _seeds(colors: Any, count: int, shape: tuple[int, ...], dtype: Any) -> Any:
     """One direction for each colour: the sum of the unit vectors of that colour."""
     return (np.arange(count)[:, None] == colors).astype(dtype).reshape(count, *shape)
-
-
-def _rows(pattern: Any) -> Any:
-    return np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
 
 
 # ----------------------------------------------------------------------------------------------------------- the choice

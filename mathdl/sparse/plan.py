@@ -21,7 +21,7 @@ from mathdl.sparse.dependencies import LARGEST
 from mathdl.sparse.drawing import braille
 from mathdl.sparse.programs import Program
 
-__all__ = ["Factors", "Plan", "Way", "filled"]
+__all__ = ["Factors", "Plan", "Way", "counted", "filled", "row_numbers"]
 
 
 class Way:
@@ -76,6 +76,11 @@ def filled(pattern: sparse.csr_array, data: Any) -> sparse.csr_array:
     result = sparse.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
     result.has_canonical_format = True
     return result
+
+
+def row_numbers(a: sparse.csr_array) -> Any:
+    """Of each entry, in the order in which they are stored, its row."""
+    return np.repeat(np.arange(a.shape[0]), np.diff(a.indptr))
 
 
 class Plan:
@@ -205,8 +210,8 @@ class Plan:
         """Whether there are as many arguments as the function has, and those that are named here."""
         wanted = (*self._program.parameters, *more)
         if len(args) != len(wanted):
-            came = _counted(len(args), "argument")
-            raise InvalidInput("plan", came, f"{_counted(len(wanted), 'argument')}: {', '.join(wanted)}") from None
+            came = counted(len(args), "argument")
+            raise InvalidInput("plan", came, f"{counted(len(wanted), 'argument')}: {', '.join(wanted)}") from None
 
     def factors(self, *args: Any) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
         """The Jacobian at a point as S + U @ V: S sparse, U with few columns, V with few rows.
@@ -248,10 +253,9 @@ class Plan:
         found.sort_indices()
         if found.nnz == self._like.nnz:  # SciPy drops what happens to be zero
             return filled(self._pattern, found.data)
-        rows = np.repeat(np.arange(self.shape[0]), np.diff(found.indptr))
-        mine = np.repeat(np.arange(self.shape[0]), np.diff(self._pattern.indptr)) * self.shape[1]
+        mine, theirs = (row_numbers(a) * self.shape[1] + a.indices for a in (self._pattern, found))
         data = np.zeros(self._like.nnz, found.dtype)
-        data[np.searchsorted(mine + self._pattern.indices, rows * self.shape[1] + found.indices)] = found.data
+        data[np.searchsorted(mine, theirs)] = found.data
         return filled(self._pattern, data)
 
     def matvec(self, *args: Any) -> Any:
@@ -385,8 +389,9 @@ def _named(kind: str, what: str, numbers: Any) -> list[str]:
     if not len(numbers):
         return []
     some = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
-    return [f"{_counted(len(numbers), f'empty {kind}')} ({what}): {some}"]
+    return [f"{counted(len(numbers), f'empty {kind}')} ({what}): {some}"]
 
 
-def _counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """A number and what it counts, in the plural unless it is one."""
     return f"{number} {thing}{'s' * (number != 1)}"
