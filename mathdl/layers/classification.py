@@ -29,6 +29,17 @@ def _largest(z: Any) -> tuple[Any, Any]:
     return place, np.take_along_axis(z, place, -1)
 
 
+def probabilities(z: Any) -> Any:
+    """exp z / Σ exp z over the last axis."""
+    e = np.exp(z - _largest(z)[1])
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+def through_softmax(p: Any, v: Any) -> Any:
+    """(diag(p) - p pᵀ) v for each row: the Jacobian of softmax times v, and its transpose times v."""
+    return p * (v - np.sum(p * v, axis=-1, keepdims=True))
+
+
 def log_probabilities(z: Any) -> Any:
     """z - log Σ exp z over the last axis.
 
@@ -38,10 +49,6 @@ def log_probabilities(z: Any) -> Any:
     place, largest = _largest(z)
     others = np.where(np.arange(np.shape(z)[-1]) == place, 0.0, np.exp(z - largest))
     return z - largest - np.log1p(np.sum(others, axis=-1, keepdims=True))
-
-
-def _dot(a: Any, b: Any) -> Any:
-    return np.sum(a * b, axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +79,14 @@ class Softmax(Layer):
         want_axes(x, 1, "logits, shape (..., k) with k at least 1")
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        e = np.exp(x - _largest(x)[1])
-        p = e / np.sum(e, axis=-1, keepdims=True)
+        p = probabilities(x)
         return p, (p,)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
-        (p,) = kept
-        return p * (dx - _dot(p, dx))
+        return through_softmax(kept[0], dx)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        (p,) = kept
-        return {}, p * (g - _dot(p, g))
+        return {}, through_softmax(kept[0], g)
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         (p,) = kept
@@ -119,7 +123,7 @@ class LogSoftmax(Layer):
         return y, (y,)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
-        return dx - _dot(np.exp(kept[0]), dx)
+        return dx - np.sum(np.exp(kept[0]) * dx, axis=-1, keepdims=True)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
         return {}, g - np.exp(kept[0]) * np.sum(g, axis=-1, keepdims=True)

@@ -203,6 +203,51 @@ def _batch_norm(training):
     return make
 
 
+def _convolution(axes):
+    def make(rng):
+        c, d = _shape(rng)
+        K = rng.normal(size=(d, c, *_shape(rng, axes)))
+        stride, padding = (tuple(int(n) for n in rng.integers(low, low + 3, size=axes)) for low in (1, 0))
+        sizes = [k + int(rng.integers(0, 4)) for k in K.shape[2:]]
+        layer = layers.Conv1d(stride[0], padding[0]) if axes == 1 else layers.Conv2d(stride, padding)
+        N = int(rng.integers(1, 3))
+        return Case(layer, {"K": K, "b": rng.normal(size=d)}, rng.normal(size=(N, c, *sizes)))
+
+    return make
+
+
+def _pooling(layer, axes):
+    def make(rng):
+        size = _shape(rng, axes)
+        stride = None if rng.integers(3) == 0 else _shape(rng, axes)
+        sizes = [k + int(rng.integers(0, 5)) for k in size]
+        layer_made = layer(size[0], stride and stride[0]) if axes == 1 else layer(size, stride)
+        return Case(layer_made, {}, _separate(rng, (*_shape(rng), *sizes)))
+
+    return make
+
+
+def _mask(rng, t, s):
+    if rng.integers(2):
+        return None
+    mask = rng.uniform(size=(t, s)) < 0.5
+    mask[np.arange(t), rng.integers(0, s, size=t)] = True
+    return mask
+
+
+def _attention(rng):
+    lead, (t, s, d, e) = _lead(rng), _shape(rng, 4)
+    x = tuple(rng.normal(size=(*lead, *shape)) for shape in ((t, d), (s, d), (s, e)))
+    return Case(layers.Attention(_mask(rng, t, s)), {}, x)
+
+
+def _multi_head_attention(rng):
+    lead, (t, n, m, d, e, heads) = _shape(rng, int(rng.integers(0, 2))), _shape(rng, 6)
+    shapes = {"WQ": (heads * d, n), "WK": (heads * d, n), "WV": (heads * e, n), "WO": (m, heads * e)}
+    params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    return Case(layers.MultiHeadAttention(heads, _mask(rng, t, t)), params, rng.normal(size=(*lead, t, n)))
+
+
 CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "Affine": _affine,
     "Embedding": _embedding,
@@ -219,6 +264,14 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "RMSNorm": _norm(layers.RMSNorm),
     "BatchNorm in training": _batch_norm(True),
     "BatchNorm in evaluation": _batch_norm(False),
+    "Conv1d": _convolution(1),
+    "Conv2d": _convolution(2),
+    "MaxPool1d": _pooling(layers.MaxPool1d, 1),
+    "MaxPool2d": _pooling(layers.MaxPool2d, 2),
+    "AveragePool1d": _pooling(layers.AveragePool1d, 1),
+    "AveragePool2d": _pooling(layers.AveragePool2d, 2),
+    "Attention": _attention,
+    "MultiHeadAttention": _multi_head_attention,
 }
 
 
@@ -269,6 +322,76 @@ def _plain_embedding(layer, params, x):
     return np.array([params["E"][i] for i in x.ravel()]).reshape(*x.shape, -1)
 
 
+def _two(value):
+    """Of each size two: what holds for images holds for signals, which are images one pixel high."""
+    return value if isinstance(value, tuple) else (1, value)
+
+
+def _windows(x, kernel, stride):
+    for i in range((x.shape[2] - kernel[0]) // stride[0] + 1):
+        for j in range((x.shape[3] - kernel[1]) // stride[1] + 1):
+            top, left = i * stride[0], j * stride[1]
+            yield i, j, x[:, :, top : top + kernel[0], left : left + kernel[1]]
+
+
+def _plain_convolution(layer, params, x):
+    image = x.ndim == 4
+    K = params["K"] if image else params["K"][:, :, None]
+    (p, q), stride = layer.padding if image else (0, layer.padding), _two(layer.stride)
+    wide = np.zeros((*x.shape[:2], (x.shape[2] if image else 1) + 2 * p, x.shape[-1] + 2 * q))
+    wide[:, :, p : wide.shape[2] - p, q : wide.shape[3] - q] = x if image else x[:, :, None]
+    found = {}
+    for i, j, window in _windows(wide, K.shape[2:], stride):
+        for n in range(len(x)):
+            for d in range(len(K)):
+                found[n, d, i, j] = np.sum(window[n] * K[d]) + params["b"][d]
+    return _assembled(found, image)
+
+
+def _plain_pooling(function):
+    def plain(layer, params, x):
+        image = x.ndim == 4
+        size, stride = _two(layer.size), _two(layer.size if layer.stride is None else layer.stride)
+        found = {}
+        for i, j, window in _windows(x if image else x[:, :, None], size, stride):
+            for n in range(x.shape[0]):
+                for c in range(x.shape[1]):
+                    found[n, c, i, j] = function(window[n, c].ravel().tolist())
+        return _assembled(found, image)
+
+    return plain
+
+
+def _assembled(found, image):
+    y = np.zeros(tuple(1 + max(place) for place in zip(*found, strict=True)))
+    for place, value in found.items():
+        y[place] = value
+    return y if image else y[:, :, 0]
+
+
+def _plain_attention(layer, params, x):
+    Q, K, V = x
+    y = np.zeros((*Q.shape[:-1], V.shape[-1]))
+    for place in np.ndindex(Q.shape[:-1]):
+        *lead, t = place
+        keys, values, q = K[tuple(lead)], V[tuple(lead)], Q[place]
+        seen = [s for s in range(len(keys)) if layer.mask is None or layer.mask[t, s]]
+        weights = _plain_softmax([float(keys[s] @ q) / math.sqrt(len(q)) for s in seen])
+        y[place] = sum(weight * values[s] for weight, s in zip(weights, seen, strict=True))
+    return y
+
+
+def _plain_multi_head_attention(layer, params, x):
+    """Head by head, each with its own rows of the matrices and its own columns of WO."""
+    y = 0.0
+    for head in range(layer.heads):
+        W = {name: np.split(params[name], layer.heads)[head] for name in ("WQ", "WK", "WV")}
+        columns = np.split(params["WO"], layer.heads, axis=1)[head]
+        part = _plain_attention(layer, {}, (x @ W["WQ"].T, x @ W["WK"].T, x @ W["WV"].T))
+        y = y + part @ columns.T
+    return y
+
+
 VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "Affine": _each_row(_plain_affine),
     "Embedding": _plain_embedding,
@@ -284,4 +407,12 @@ VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "RMSNorm": _each_row(_plain_rms_norm),
     "BatchNorm in training": _plain_batch_norm,
     "BatchNorm in evaluation": _plain_batch_norm,
+    "Conv1d": _plain_convolution,
+    "Conv2d": _plain_convolution,
+    "MaxPool1d": _plain_pooling(max),
+    "MaxPool2d": _plain_pooling(max),
+    "AveragePool1d": _plain_pooling(lambda window: sum(window) / len(window)),
+    "AveragePool2d": _plain_pooling(lambda window: sum(window) / len(window)),
+    "Attention": _plain_attention,
+    "MultiHeadAttention": _plain_multi_head_attention,
 }

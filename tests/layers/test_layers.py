@@ -278,8 +278,39 @@ def test_an_embedding_row_that_is_looked_up_twice_gets_both_cotangents():
     assert gx is None
 
 
+def test_the_first_of_several_largest_is_the_one_that_max_pooling_takes():
+    x = np.ones((1, 1, 2, 2))
+    layer = layers.MaxPool2d(size=2)
+    expected = np.array([[1.0, 0.0], [0.0, 0.0]])
+    _, saved = layer.forward({}, x)
+    np.testing.assert_array_equal(layer.vjp({}, saved, np.ones((1, 1, 1, 1)))[1][0, 0], expected)
+    np.testing.assert_array_equal(layer.jacobian({}, x)[0, 0, 0, 0, 0, 0], expected)
+    np.testing.assert_array_equal(md.jacobian(lambda x: layer({}, x))(x)[0, 0, 0, 0, 0, 0], expected)
+
+
+def test_the_matrix_of_a_convolution_is_toeplitz():
+    rng = np.random.default_rng(2)
+    params = {"K": rng.normal(size=(1, 1, 3)), "b": rng.normal(size=1)}
+    T = layers.Conv1d(padding=1).jacobian(params, rng.normal(size=(1, 1, 6)))[0, 0, :, 0, 0]
+    assert T.shape == (6, 6)
+    for k in range(-5, 6):
+        expected = params["K"][0, 0, k + 1] if -1 <= k <= 1 else 0.0
+        np.testing.assert_array_equal(np.diag(T, k), expected)
+
+
+def test_no_position_sees_the_future():
+    rng = np.random.default_rng(3)
+    params = {name: rng.normal(size=(4, 4)) for name in ("WQ", "WK", "WV", "WO")}
+    J = layers.MultiHeadAttention(2, np.tri(5, dtype=bool)).jacobian(params, rng.normal(size=(5, 4)))
+    sees = np.any(J != 0, axis=(1, 3))
+    np.testing.assert_array_equal(sees, np.tri(5, dtype=bool))
+
+
 # --------------------------------------------------------------------------------------------------------- bad input
 AFFINE = {"W": np.ones((2, 3)), "b": np.zeros(2)}
+KERNEL = {"K": np.ones((1, 2, 3)), "b": np.zeros(1)}
+HEADS = {name: np.ones((2, 2)) for name in ("WQ", "WK", "WV", "WO")}
+ROWS = np.ones((3, 2))
 NORM = {"scale": np.ones(2), "shift": np.zeros(2)}
 BAD = {
     "no dict": (
@@ -360,6 +391,40 @@ BAD = {
         lambda: layers.BatchNorm((np.ones(3), np.ones(3)))(NORM, np.ones((2, 2))),
         r"statistics\[0\]: got shape \(3,\); wanted shape \(2,\)",
     ),
+    "stride": (lambda: layers.Conv2d(stride=0), r"stride: got 0; wanted an integer, at least 1"),
+    "padding": (lambda: layers.Conv1d(padding=-1), r"padding: got -1; wanted an integer, at least 0"),
+    "size": (lambda: layers.MaxPool2d(size=(2, 2, 2)), r"size: got \(2, 2, 2\); wanted .* a tuple of 2"),
+    "kernel": (lambda: layers.Conv2d()(KERNEL, np.ones((1, 2, 4, 4))), r"params\['K'\]: got shape \(1, 2, 3\)"),
+    "kernel's b": (lambda: layers.Conv1d()({**KERNEL, "b": np.zeros(2)}, np.ones((1, 2, 4))), r"params\['b'\]: got"),
+    "its channels": (lambda: layers.Conv1d()(KERNEL, np.ones((1, 3, 4))), r"x: got 3 channels.*wanted 2 channels"),
+    "no room": (lambda: layers.Conv1d()(KERNEL, np.ones((1, 2, 2))), r"x: got shape \(1, 2, 2\); wanted room for a"),
+    "no image": (lambda: layers.AveragePool2d()({}, np.ones((4, 4))), r"x: got shape \(4, 4\); wanted shape \(N, c, h"),
+    "mask": (lambda: layers.Attention(np.ones((2, 2))), r"mask: got an array of float64.*a matrix of booleans"),
+    "blind": (lambda: layers.Attention(np.array([[True], [False]])), r"mask: got a row without True, 1"),
+    "no tuple": (lambda: layers.Attention()({}, ROWS), r"x: got an array.*wanted a tuple \(Q, K, V\)"),
+    "keys": (
+        lambda: layers.Attention()({}, (ROWS, ROWS[:, :1], ROWS)),
+        r"K: got shape \(3, 1\); wanted shape \(3, 2\)",
+    ),
+    "values": (lambda: layers.Attention()({}, (ROWS, ROWS, ROWS[None])), r"V: got shape \(1, 3, 2\); wanted shape"),
+    "no keys": (
+        lambda: layers.Attention()({}, (ROWS, ROWS[:0], ROWS[:0])),
+        r"V: got shape \(0, 2\); wanted at least one",
+    ),
+    "no rows": (lambda: layers.Attention()({}, (ROWS[0], ROWS, ROWS)), r"Q: got shape \(2,\); wanted a matrix"),
+    "mask's shape": (
+        lambda: layers.Attention(np.ones((2, 2), bool))({}, (ROWS, ROWS, ROWS)),
+        r"mask: got shape \(2, 2\); wanted shape \(3, 3\)",
+    ),
+    "heads": (lambda: layers.MultiHeadAttention(heads=0), r"heads: got 0"),
+    "heads' rows": (lambda: layers.MultiHeadAttention(4)(HEADS, ROWS), r"params\['WQ'\]: got shape \(2, 2\); wanted"),
+    "their mask": (lambda: layers.MultiHeadAttention(1, np.eye(2) > 0)(HEADS, ROWS), r"mask: got shape \(2, 2\)"),
+    "WK": (lambda: layers.MultiHeadAttention()({**HEADS, "WK": np.ones((4, 2))}, ROWS), r"params\['WK'\]: got"),
+    "WO": (lambda: layers.MultiHeadAttention()({**HEADS, "WO": np.ones((2, 3))}, ROWS), r"params\['WO'\]: got"),
+    "no positions": (
+        lambda: layers.MultiHeadAttention()(HEADS, ROWS[:0]),
+        r"x: got shape \(0, 2\); wanted at least one",
+    ),
     "variance": (lambda: layers.BatchNorm((np.ones(2), -np.ones(2))), r"statistics\[1\]: got a variance of -1"),
 }
 
@@ -403,7 +468,7 @@ def test_an_empty_batch_gives_an_empty_output_or_an_error(name):
     try:
         y, saved = case.layer.forward(empty.params, empty.x)
     except InvalidInput:
-        assert name == "BatchNorm in training"
+        assert name in ("BatchNorm in training", "MultiHeadAttention")  # of which the latter has one sequence here
         return
     assert y.shape[0] == 0
     assert all(np.all(g == 0) for g in arrays(case.layer.vjp(case.params, saved, y)))
