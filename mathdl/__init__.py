@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mathdl import errors
 
 if TYPE_CHECKING:
-    from mathdl import autodiff, checking, exercises, numeric, plot, sparse, symbolic
+    from mathdl import autodiff, checking, exercises, layers, numeric, plot, sparse, symbolic
     from mathdl.autodiff import compile, flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
@@ -32,6 +32,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "layers",
     "numeric",
     "plot",
     "sparse",
@@ -45,6 +46,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "autodiff": ("mathdl.autodiff", None),
     "checking": ("mathdl.checking", None),
     "exercises": ("mathdl.exercises", None),
+    "layers": ("mathdl.layers", None),
     "numeric": ("mathdl.numeric", None),
     "plot": ("mathdl.plot", None),
     "sparse": ("mathdl.sparse", None),

@@ -1,0 +1,203 @@
+"""The affine map, whose Jacobian is its weight matrix; rows looked up in a table; and an input added to an output.
+
+Explained in the chapter *Layer Jacobians*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mathdl.errors import InvalidInput, NotDifferentiable
+from mathdl.layers.layer import Layer, Params, as_integers, block_diagonal, want_shape
+
+__all__ = ["Affine", "Embedding", "Residual"]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Layer):
+    """y = W x + b, for every row of x.
+
+    The parameters are ``W``, shape (m, n), and ``b``, shape (m,); x has shape (..., n) and y has shape (..., m).
+    J by x is W, the same everywhere. In a batch, with rows as examples: Y = X Wᵀ + b, and the cotangents are
+    G W for X, Gᵀ X for W, and the column sums of G for b.
+
+    Raises
+    ------
+    InvalidInput
+        If W is no matrix, or b or the last axis of x does not fit it.
+
+    References
+    ----------
+    Chapter *Layer Jacobians*, "Affine".
+
+    Examples
+    --------
+    >>> params = {"W": np.array([[1.0, 2.0], [0.0, 3.0]]), "b": np.zeros(2)}
+    >>> Affine()(params, np.array([1.0, 1.0]))
+    array([3., 3.])
+    >>> Affine().jacobian(params, np.array([1.0, 1.0]))
+    array([[1., 2.],
+           [0., 3.]])
+    """
+
+    parameters = ("W", "b")
+
+    def check(self, params: Params, x: Any) -> None:
+        shape = np.shape(params["W"])
+        if len(shape) != 2:
+            raise InvalidInput("params['W']", f"shape {shape}", "a matrix, shape (m, n)")
+        want_shape(params["b"], "params['b']", shape[:1])
+        if np.shape(x)[-1:] != shape[1:]:
+            raise InvalidInput("x", f"shape {np.shape(x)}", f"shape (..., {shape[1]}), since W has shape {shape}")
+
+    def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        return x @ params["W"].T + params["b"], (x,)
+
+    def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        (x,) = kept
+        dy = dx @ params["W"].T
+        if "W" in dparams:
+            dy = dy + x @ dparams["W"].T
+        return dy + dparams["b"] if "b" in dparams else dy
+
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        (x,) = kept
+        W = params["W"]
+        G, X = g.reshape(-1, W.shape[0]), x.reshape(-1, W.shape[1])
+        return {"W": G.T @ X, "b": G.sum(axis=0)}, g @ W
+
+    def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
+        (x,) = kept
+        W = params["W"]
+        return block_diagonal(np.broadcast_to(W, x.shape[:-1] + W.shape))
+
+    def by_W(self, params: Params, kept: tuple[Any, ...]) -> Any:
+        (x,) = kept  # y_i = Σ_k W_ik x_k: the entry for y_i and W_jk is x_k where i = j
+        return np.einsum("ij,...k->...ijk", np.eye(len(params["W"]), dtype=x.dtype), x)
+
+    def by_b(self, params: Params, kept: tuple[Any, ...]) -> Any:
+        (x,) = kept
+        m = len(params["b"])
+        return np.broadcast_to(np.eye(m, dtype=x.dtype), (*x.shape[:-1], m, m)).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding(Layer):
+    """Row x of a table: y = E[x], for integers x.
+
+    The parameter is ``E``, shape (k, n); x has any shape and y has shape (*x.shape, n). It is the affine map of one-hot
+    vectors, done without multiplying. There is no derivative by x: ``vjp`` gives None for it, ``jvp`` wants None.
+
+    Raises
+    ------
+    InvalidInput
+        If E is no matrix, or x is not made of integers from 0 to k - 1.
+    NotDifferentiable
+        If the Jacobian by x is asked for.
+
+    References
+    ----------
+    Chapter *Layer Jacobians*, "Embedding".
+
+    Examples
+    --------
+    >>> params = {"E": np.array([[1.0, 2.0], [3.0, 4.0]])}
+    >>> y, saved = Embedding().forward(params, np.array([1, 1]))
+    >>> Embedding().vjp(params, saved, np.array([[1.0, 0.0], [1.0, 5.0]]))
+    ({'E': array([[0., 0.],
+                  [2., 5.]])}, None)
+    """
+
+    parameters = ("E",)
+
+    def _input(self, x: Any) -> Any:
+        return x  # integers, which only the table's length says are right or wrong: see `check`
+
+    def check(self, params: Params, x: Any) -> None:
+        if np.ndim(params["E"]) != 2:
+            raise InvalidInput("params['E']", f"shape {np.shape(params['E'])}", "a matrix, shape (k, n)")
+        as_integers(x, "x", len(params["E"]))
+
+    def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        return params["E"][x], (np.asarray(x),)
+
+    def _fits(self, dx: Any, name: str, shape: tuple[Any, ...]) -> None:
+        if dx is not None:
+            raise _between_integers()
+
+    def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        (x,) = kept
+        return dparams["E"][x] if "E" in dparams else np.zeros_like(params["E"][x])
+
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        (x,) = kept
+        gE = np.zeros_like(params["E"])
+        np.add.at(gE, x, g)  # a row that was looked up twice gets both cotangents
+        return {"E": gE}, None
+
+    def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
+        raise _between_integers()
+
+    def by_E(self, params: Params, kept: tuple[Any, ...]) -> Any:
+        (x,) = kept
+        k, n = params["E"].shape
+        chosen, same = np.eye(k, dtype=params["E"].dtype)[x], np.eye(n, dtype=params["E"].dtype)
+        return np.einsum("...r,ij->...irj", chosen, same)
+
+
+def _between_integers() -> NotDifferentiable:
+    return NotDifferentiable("Embedding", "its input is made of integers", "take the derivative by 'E'")
+
+
+@dataclass(frozen=True, eq=False)
+class Residual(Layer):
+    """y = x + f(x): a layer with a way around it. J = I + J_f, so that it is near the identity where f is small.
+
+    Parameters
+    ----------
+    layer : Layer
+        f; its parameters are those of the whole. It has one input, and an output of the same shape.
+
+    Raises
+    ------
+    InvalidInput
+        If f gives another shape than it takes, or has several inputs.
+
+    References
+    ----------
+    Chapter *Layer Jacobians*, "Residual". K. He, X. Zhang, S. Ren and J. Sun, CVPR (2016) 770.
+
+    Examples
+    --------
+    >>> params = {"W": np.array([[0.0, 2.0], [0.0, 0.0]]), "b": np.zeros(2)}
+    >>> Residual(Affine()).jacobian(params, np.ones(2))
+    array([[1., 2.],
+           [0., 1.]])
+    """
+
+    layer: Layer
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer) or self.layer.inputs != ("x",):
+            raise InvalidInput("layer", repr(self.layer), "a layer with one input")
+        object.__setattr__(self, "parameters", self.layer.parameters)
+
+    def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        y, saved = self.layer.forward(params, x)
+        if np.shape(y) != np.shape(x):
+            raise InvalidInput("layer", f"one from shape {np.shape(x)} to {np.shape(y)}", "one that keeps the shape")
+        return x + y, (saved, x)
+
+    def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        return dx + self.layer.jvp(params, kept[0], dx, dparams)
+
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        gparams, gx = self.layer.vjp(params, kept[0], g)
+        return gparams, g + gx
+
+    def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
+        J = self.layer.jacobian(params, x, by)
+        return J + np.eye(np.size(x), dtype=J.dtype).reshape(J.shape) if by == "x" else J
