@@ -11,7 +11,7 @@ from mathdl.layers.classification import CrossEntropy, LogSoftmax, MeanSquaredEr
 from mathdl.layers.convolution import AveragePool1d, AveragePool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
 from mathdl.layers.elementwise import GELU, Dropout, ReLU, Sigmoid, Softplus, Tanh
 from mathdl.layers.layer import Layer, Loss, Saved
-from mathdl.layers.linear import Affine, Embedding, Residual
+from mathdl.layers.linear import Affine, Embedding, Reshape, Residual
 from mathdl.layers.normalisation import BatchNorm, LayerNorm, RMSNorm
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "MultiHeadAttention",
     "RMSNorm",
     "ReLU",
+    "Reshape",
     "Residual",
     "Saved",
     "Sigmoid",

@@ -15,7 +15,7 @@ import numpy as np
 from mathdl.arrays import describe
 from mathdl.errors import InvalidInput
 from mathdl.layers.classification import probabilities, through_softmax
-from mathdl.layers.layer import Layer, Params, block_diagonal
+from mathdl.layers.layer import Layer, Params, block_diagonal, normal
 
 __all__ = ["Attention", "MultiHeadAttention"]
 
@@ -179,6 +179,12 @@ class MultiHeadAttention(Layer):
         if not isinstance(self.heads, int) or isinstance(self.heads, bool) or self.heads < 1:
             raise InvalidInput("heads", repr(self.heads), "an integer, at least 1")
         _check_mask(self.mask)
+
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        *_, n = shape
+        if n == 0 or n % self.heads:
+            raise InvalidInput("x", f"shape {shape}", f"a last axis that {self.heads} heads divide")
+        return {name: normal(rng, (n, n), 1 / n) for name in self.parameters}
 
     def check(self, params: Params, x: Any) -> None:
         shapes = {name: np.shape(W) for name, W in params.items()}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, block_diagonal, want_shape
+from mathdl.layers.layer import Layer, Params, block_diagonal, normal, want_shape, want_size
 
 __all__ = ["AveragePool1d", "AveragePool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
@@ -79,13 +79,35 @@ class _Convolution(Layer):
     """What convolutions over one and two axes share."""
 
     axes: int
+    channels: int | None
+    size: Any
     stride: Any
     padding: Any
     parameters = ("K", "b")
 
     def __post_init__(self) -> None:
+        if self.channels is not None:
+            want_size(self.channels, "channels", "a number of channels of the output, at least 1")
+        if self.size is not None:
+            _per_axis(self.size, self.axes, "size", 1)
         _per_axis(self.stride, self.axes, "stride", 1)
         _per_axis(self.padding, self.axes, "padding", 0)
+
+    def initial(self, shape: Shape, rng: np.random.Generator) -> dict[str, Any]:
+        example = f"{type(self).__name__}(channels, size)"
+        d = want_size(self.channels, "channels", f"a number of channels to begin with: {example}")
+        if self.size is None:
+            raise InvalidInput("size", "None", f"the size of the kernel to begin with: {example}")
+        if len(shape) != self.axes + 2:
+            raise InvalidInput("x", f"shape {shape}", f"shape (N, c, {_SIZES[self.axes]})")
+        K = (d, shape[1], *_per_axis(self.size, self.axes, "size", 1))
+        return {"K": normal(rng, K, 2 / math.prod(K[1:])), "b": np.zeros(d)}
+
+    def _wanted_kernel(self) -> str:
+        size = (
+            _SIZES[self.axes] if self.size is None else ", ".join(map(str, _per_axis(self.size, self.axes, "size", 1)))
+        )
+        return f"shape ({self.channels or 'd'}, c, {size})"
 
     def _windows(self, params: Params) -> Windows:
         return Windows(np.shape(params["K"])[2:], _per_axis(self.stride, self.axes, "stride", 1))
@@ -104,8 +126,10 @@ class _Convolution(Layer):
 
     def check(self, params: Params, x: Any) -> None:
         shape = np.shape(params["K"])
-        if len(shape) != self.axes + 2 or 0 in shape:
-            raise InvalidInput("params['K']", f"shape {shape}", f"shape (d, c, {_SIZES[self.axes]})")
+        fits = self.channels in (None, *shape[:1])
+        fits = fits and (self.size is None or shape[2:] == _per_axis(self.size, self.axes, "size", 1))
+        if len(shape) != self.axes + 2 or 0 in shape or not fits:
+            raise InvalidInput("params['K']", f"shape {shape}", self._wanted_kernel())
         want_shape(params["b"], "params['b']", shape[:1])
         _check_images(x, self.axes, self._windows(params), self._around())
         if np.shape(x)[1] != shape[1]:
@@ -138,14 +162,16 @@ class _Convolution(Layer):
         return self._images(params, dY, shape)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        columns, (N, c, *_) = kept
+        _, (N, c, *_) = kept
         K, windows = params["K"], self._windows(params)
-        G = np.moveaxis(g, 1, 0).reshape(len(K), math.prod(g.shape) // len(K))
-        gparams = {"K": (G @ columns.T).reshape(K.shape), "b": G.sum(axis=1)}
         # As for an affine map; then what each window gets is added where the window was.
-        parts = (_matrix(K).T @ G).reshape(c, math.prod(windows.kernel), N, *g.shape[2:])
+        parts = (_matrix(K).T @ _by_channel(g)).reshape(c, math.prod(windows.kernel), N, *g.shape[2:])
         padded = windows.added(np.moveaxis(parts, 1, 0), (c, N, *self._padded_sizes(kept[1])))
-        return gparams, np.moveaxis(self._cropped(padded), 0, 1)
+        return self.pull_parameters(params, kept, g), np.moveaxis(self._cropped(padded), 0, 1)
+
+    def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
+        G = _by_channel(g)
+        return {"K": (G @ kept[0].T).reshape(params["K"].shape), "b": G.sum(axis=1)}
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         _, (N, c, *inside) = kept
@@ -170,6 +196,11 @@ class _Convolution(Layer):
         return self._images(params, np.repeat(same[:, None], columns.shape[1], axis=1), shape, same.shape[:1])
 
 
+def _by_channel(g: Any) -> Any:
+    """Images, shape (N, d, ...), with a row for each channel: shape (d, N × windows)."""
+    return np.moveaxis(g, 1, 0).reshape(g.shape[1], -1) if g.size else g.reshape(g.shape[1], 0)
+
+
 def _matrix(K: Any) -> Any:
     """The kernel with a row for each channel of the output."""
     d, *rest = np.shape(K)
@@ -186,6 +217,8 @@ class Conv1d(_Convolution):
 
     Parameters
     ----------
+    channels, size : int, optional
+        d and k, which ``initial`` needs to make K: He's normal weights of variance 2 / (c k).
     stride : int
         From one window to the next.
     padding : int
@@ -211,6 +244,8 @@ class Conv1d(_Convolution):
            [0., 1., 2.]])
     """
 
+    channels: int | None = None
+    size: int | None = None
     stride: int = 1
     padding: int = 0
     axes = 1
@@ -225,6 +260,10 @@ class Conv2d(_Convolution):
 
     Parameters
     ----------
+    channels : int, optional
+        d.
+    size : int or tuple of two int, optional
+        (k, l), or one number for both.
     stride, padding : int or tuple of two int
         One for both axes, or one for each.
 
@@ -245,6 +284,8 @@ class Conv2d(_Convolution):
              [1., 1.]]]])
     """
 
+    channels: int | None = None
+    size: int | Shape | None = None
     stride: int | Shape = 1
     padding: int | Shape = 0
     axes = 2

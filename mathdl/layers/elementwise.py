@@ -206,6 +206,12 @@ class Dropout(Layer):
         if not isinstance(self.seed, (int, np.integer)) or isinstance(self.seed, bool) or self.seed < 0:
             raise InvalidInput("seed", repr(self.seed), "an integer, not negative")
 
+    def redrawn(self, rng: np.random.Generator) -> Layer:
+        return Dropout(self.rate, int(rng.integers(2**63)))
+
+    def evaluating(self, measured: Any = None) -> Layer:
+        return Dropout(0.0, self.seed)
+
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         kept = np.random.default_rng(self.seed).random(np.shape(x)) >= self.rate
         factor = np.asarray(kept / (1 - self.rate), dtype=np.finfo(x.dtype).dtype)

@@ -84,6 +84,35 @@ class Layer:
         """The cotangents of the parameters and of the input."""
         raise NotImplementedError
 
+    def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
+        """Those of the parameters alone, which is all that the first layer of a network is asked for."""
+        return self.pull(params, kept, g)[0]
+
+    # --------------------------------------------------------------------------- what some layers define, for training
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        """Parameters to begin with, for inputs of this shape (the batch's axis included).
+
+        Weights are normal, with the variance that keeps the size of what passes through; shifts are zero, scales one.
+
+        Raises
+        ------
+        InvalidInput
+            If a size is missing that the shape does not tell, such as the width of an affine map.
+        """
+        return {}
+
+    def redrawn(self, rng: np.random.Generator) -> Layer:
+        """The layer for the next step of training: another mask where there is one, else the layer itself."""
+        return self
+
+    def measured_in(self, kept: tuple[Any, ...]) -> Any:
+        """What evaluation needs to know of a batch in training: None for all layers but `BatchNorm`."""
+        return None
+
+    def evaluating(self, measured: Any = None) -> Layer:
+        """The layer for evaluation, where what ``measured_in`` gave, or an average of it, is a constant."""
+        return self
+
     # ----------------------------------------------------------------------------------------- what everybody calls
     def __call__(self, params: Params, x: Any) -> Any:
         return self.forward(params, x)[0]
@@ -139,10 +168,7 @@ class Layer:
             If a tangent has another shape than what it is a tangent of, or no such parameter exists.
         """
         params = self._params(params)
-        for name, tangent in (dparams or {}).items():
-            if name not in self.parameters:
-                raise InvalidInput(f"dparams[{name!r}]", "no parameter of this layer", self._wanted_names())
-            want_shape(tangent, f"dparams[{name!r}]", np.shape(params[name]))
+        self._fits_params(params, dparams or {})
         self._fits(dx, "dx", saved.x)
         return self.push(params, saved.kept, dx, dparams or {})
 
@@ -210,6 +236,12 @@ class Layer:
         if set(params) != set(self.parameters):
             raise InvalidInput("params", f"the keys {sorted(map(str, params))}", self._wanted_names())
         return {name: as_floats(params[name], f"params[{name!r}]") for name in self.parameters}
+
+    def _fits_params(self, params: Params, dparams: Params) -> None:
+        for name, tangent in dparams.items():
+            if name not in self.parameters:
+                raise InvalidInput(f"dparams[{name!r}]", "no parameter of this layer", self._wanted_names())
+            want_shape(tangent, f"dparams[{name!r}]", np.shape(params[name]))
 
     def _input(self, x: Any) -> Any:
         if len(self.inputs) == 1:
@@ -355,6 +387,18 @@ def want_axes(x: Any, least: int, wanted: str) -> None:
     """Raise `InvalidInput` unless x has that many axes, and the last one an entry."""
     if np.ndim(x) < least or np.shape(x)[-1] == 0:
         raise InvalidInput("x", f"shape {np.shape(x)}", wanted)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -> Any:
+    """Random weights with mean 0."""
+    return rng.normal(scale=math.sqrt(variance), size=shape)
+
+
+def want_size(value: Any, argument: str, wanted: str) -> int:
+    """A size that a layer was given, at least 1, or `InvalidInput`."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise InvalidInput(argument, repr(value), wanted)
+    return int(value)
 
 
 def _shapes(x: Any) -> tuple[Any, ...]:

@@ -1,19 +1,20 @@
-"""The affine map, whose Jacobian is its weight matrix; rows looked up in a table; and an input added to an output.
+"""The affine map, whose Jacobian is its weight matrix; rows of a table; an input added to an output; other axes.
 
 Explained in the chapter *Layer Jacobians*.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mathdl.errors import InvalidInput, NotDifferentiable
-from mathdl.layers.layer import Layer, Params, as_integers, block_diagonal, want_shape
+from mathdl.layers.layer import Layer, Params, as_integers, block_diagonal, normal, want_shape, want_size
 
-__all__ = ["Affine", "Embedding", "Residual"]
+__all__ = ["Affine", "Embedding", "Reshape", "Residual"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,15 @@ class Affine(Layer):
     J by x is W, the same everywhere. In a batch, with rows as examples: Y = X Wᵀ + b, and the cotangents are
     G W for X, Gᵀ X for W, and the column sums of G for b.
 
+    Parameters
+    ----------
+    width : int, optional
+        m, which ``initial`` needs to make W: He's normal weights of variance 2 / n.
+
     Raises
     ------
     InvalidInput
-        If W is no matrix, or b or the last axis of x does not fit it.
+        If W is no matrix, has not ``width`` rows, or b or the last axis of x does not fit it.
 
     References
     ----------
@@ -43,12 +49,23 @@ class Affine(Layer):
            [0., 3.]])
     """
 
+    width: int | None = None
     parameters = ("W", "b")
+
+    def __post_init__(self) -> None:
+        if self.width is not None:
+            want_size(self.width, "width", "a number of outputs, at least 1")
+
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        m = want_size(self.width, "width", "a number of outputs to begin with, such as Affine(10)")
+        n = shape[-1] if shape else 0
+        want_size(n, "x", f"shape (..., n) with n at least 1, not {shape}")
+        return {"W": normal(rng, (m, n), 2 / n), "b": np.zeros(m)}
 
     def check(self, params: Params, x: Any) -> None:
         shape = np.shape(params["W"])
-        if len(shape) != 2:
-            raise InvalidInput("params['W']", f"shape {shape}", "a matrix, shape (m, n)")
+        if len(shape) != 2 or self.width not in (None, shape[0]):
+            raise InvalidInput("params['W']", f"shape {shape}", f"a matrix, shape ({self.width or 'm'}, n)")
         want_shape(params["b"], "params['b']", shape[:1])
         if np.shape(x)[-1:] != shape[1:]:
             raise InvalidInput("x", f"shape {np.shape(x)}", f"shape (..., {shape[1]}), since W has shape {shape}")
@@ -64,10 +81,13 @@ class Affine(Layer):
         return dy + dparams["b"] if "b" in dparams else dy
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        (x,) = kept
         W = params["W"]
-        G, X = g.reshape(-1, W.shape[0]), x.reshape(-1, W.shape[1])
-        return {"W": G.T @ X, "b": G.sum(axis=0)}, g @ W
+        return self.pull_parameters(params, kept, g), g @ W
+
+    def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
+        m, n = params["W"].shape
+        G, X = g.reshape(-1, m), kept[0].reshape(-1, n)
+        return {"W": G.T @ X, "b": G.sum(axis=0)}
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         (x,) = kept
@@ -91,6 +111,11 @@ class Embedding(Layer):
     The parameter is ``E``, shape (k, n); x has any shape and y has shape (*x.shape, n). It is the affine map of one-hot
     vectors, done without multiplying. There is no derivative by x: ``vjp`` gives None for it, ``jvp`` wants None.
 
+    Parameters
+    ----------
+    rows, width : int, optional
+        k and n, which ``initial`` needs to make E: normal entries of variance 1 / n, so that rows have length 1 or so.
+
     Raises
     ------
     InvalidInput
@@ -111,7 +136,14 @@ class Embedding(Layer):
                   [2., 5.]])}, None)
     """
 
+    rows: int | None = None
+    width: int | None = None
     parameters = ("E",)
+
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        k = want_size(self.rows, "rows", "a number of rows to begin with: Embedding(rows, width)")
+        n = want_size(self.width, "width", "a width to begin with: Embedding(rows, width)")
+        return {"E": normal(rng, (k, n), 1 / n)}
 
     def _input(self, x: Any) -> Any:
         return x  # integers, which only the table's length says are right or wrong: see `check`
@@ -185,6 +217,24 @@ class Residual(Layer):
             raise InvalidInput("layer", repr(self.layer), "a layer with one input")
         object.__setattr__(self, "parameters", self.layer.parameters)
 
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        return self.layer.initial(shape, rng)
+
+    def redrawn(self, rng: np.random.Generator) -> Layer:
+        return Residual(self.layer.redrawn(rng))
+
+    def measured_in(self, kept: tuple[Any, ...]) -> Any:
+        return self.layer.measured_in(kept[0].kept)
+
+    def evaluating(self, measured: Any = None) -> Layer:
+        return Residual(self.layer.evaluating(measured))
+
+    def _params(self, params: Params) -> Params:
+        return self.layer._params(params)
+
+    def _fits_params(self, params: Params, dparams: Params) -> None:
+        self.layer._fits_params(params, dparams)
+
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         y, saved = self.layer.forward(params, x)
         if np.shape(y) != np.shape(x):
@@ -201,3 +251,62 @@ class Residual(Layer):
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
         J = self.layer.jacobian(params, x, by)
         return J + np.eye(np.size(x), dtype=J.dtype).reshape(J.shape) if by == "x" else J
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Layer):
+    """The same numbers of each example with other axes: x has shape (N, ...), and y has (N, *shape).
+
+    Between a row of 64 pixels and an image of one channel, or between images and rows. J is the identity.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one example; one -1 in it stands for what is left. By default all numbers stand in one row.
+
+    Raises
+    ------
+    InvalidInput
+        If an example has another number of entries, or ``shape`` is none.
+
+    References
+    ----------
+    Chapter *Layer Jacobians*, "Convolution".
+
+    Examples
+    --------
+    >>> Reshape((1, 2, 2))({}, np.array([[1.0, 2.0, 3.0, 4.0]]))
+    array([[[[1., 2.],
+             [3., 4.]]]])
+    """
+
+    shape: tuple[int, ...] = (-1,)
+
+    def __post_init__(self) -> None:
+        sizes = self.shape if isinstance(self.shape, tuple) else (None,)
+        whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and (n > 0 or n == -1) for n in sizes)
+        if not whole or sizes.count(-1) > 1:
+            raise InvalidInput("shape", repr(self.shape), "a tuple of sizes, with at most one -1")
+
+    def _target(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of y; the batch may be empty, which no -1 of NumPy's would allow."""
+        entries, known = math.prod(shape[1:]), math.prod(n for n in self.shape if n != -1)
+        if not shape or (entries % known if -1 in self.shape else entries != known):
+            raise InvalidInput("x", f"shape {shape}", f"shape (N, ...) with {known} entries for each example")
+        return (shape[0], *(entries // known if n == -1 else n for n in self.shape))
+
+    def check(self, params: Params, x: Any) -> None:
+        self._target(np.shape(x))
+
+    def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        return np.reshape(x, self._target(np.shape(x))), (np.shape(x),)
+
+    def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        return np.reshape(dx, self._target(kept[0]))
+
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        return {}, np.reshape(g, kept[0])
+
+    def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
+        (shape,) = kept
+        return np.eye(math.prod(shape), dtype=np.asarray(x).dtype).reshape(*self._target(shape), *shape)

@@ -26,13 +26,14 @@ def _mean(x: Any, axes: Axes) -> Any:
     return np.mean(x, axis=axes, keepdims=True)
 
 
-def _standardised(x: Any, axes: Axes, epsilon: float) -> tuple[Any, Any]:
-    """(x - μ) / s with s = √(σ² + ε), and s."""
-    centred = x - _mean(x, axes)
+def _standardised(x: Any, axes: Axes, epsilon: float) -> tuple[Any, Any, Any]:
+    """(x - μ) / s with s = √(σ² + ε), and s and μ."""
+    mean = _mean(x, axes)
+    centred = x - mean
     variance = _mean(centred * centred, axes)
     _want_spread(variance, epsilon, "entries that are all equal")
     s = np.sqrt(variance + epsilon)
-    return centred / s, s
+    return centred / s, s, mean
 
 
 def _projected(v: Any, xhat: Any, s: Any, axes: Axes) -> Any:
@@ -60,6 +61,10 @@ def _check_rows(params: Params, x: Any) -> None:
     want_axes(x, 1, "shape (..., n) with n at least 1")
     for name, value in params.items():
         want_shape(value, f"params[{name!r}]", np.shape(x)[-1:])
+
+
+def _scale_and_shift(n: int) -> dict[str, Any]:
+    return {"scale": np.ones(n), "shift": np.zeros(n)}
 
 
 def _over_rows(array: Any) -> Any:
@@ -110,11 +115,14 @@ class LayerNorm(Layer):
     def __post_init__(self) -> None:
         _check_epsilon(self.epsilon)
 
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        return _scale_and_shift(shape[-1])
+
     def check(self, params: Params, x: Any) -> None:
         _check_rows(params, x)
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        xhat, s = _standardised(x, (-1,), self.epsilon)
+        xhat, s, _ = _standardised(x, (-1,), self.epsilon)
         return params["scale"] * xhat + params["shift"], (xhat, s)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
@@ -172,6 +180,9 @@ class RMSNorm(Layer):
     def __post_init__(self) -> None:
         _check_epsilon(self.epsilon)
 
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        return {"scale": np.ones(shape[-1])}
+
     def check(self, params: Params, x: Any) -> None:
         _check_rows(params, x)
 
@@ -211,7 +222,8 @@ class BatchNorm(Layer):
 
     In training, without ``statistics``, μ and σ² are those of the batch, over all axes but 1. Then the examples depend
     on each other: J is that of layer norm over the M numbers of a channel. In evaluation, with ``statistics``, they are
-    constants, and J is diagonal, scale / s. Averages over many batches are kept outside, made from `measured`.
+    constants, and J is diagonal, scale / s. Averages over many batches are kept outside: `mathdl.network.fit` makes
+    them while it trains.
 
     Parameters
     ----------
@@ -255,11 +267,23 @@ class BatchNorm(Layer):
             if np.any(variance + self.epsilon <= 0):
                 raise InvalidInput("statistics[1]", f"a variance of {np.min(variance)}", "positive variances")
 
-    @staticmethod
-    def measured(x: Any) -> tuple[Any, Any]:
-        """The mean and the variance (divided by their number) of each channel of ``x``, each of shape (c,)."""
-        axes = (0, *range(2, np.ndim(x)))
-        return np.mean(x, axis=axes), np.var(x, axis=axes)
+    def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+        return _scale_and_shift(shape[1])
+
+    def measured_in(self, kept: tuple[Any, ...]) -> tuple[Any, Any] | None:
+        """Mean and variance of each channel of a batch in training, each of shape (c,).
+
+        The variance is that of the population that the batch was drawn from: its M numbers are M - 1 to divide by.
+        """
+        if self.statistics is not None:
+            return None
+        xhat, s, mean = kept
+        M = xhat.size // xhat.shape[1]
+        return np.ravel(mean), np.ravel((s * s - self.epsilon) * (M / (M - 1)))
+
+    def evaluating(self, measured: Any = None) -> Layer:
+        """With the statistics ``measured``."""
+        return self if measured is None else BatchNorm(measured, self.epsilon)
 
     def check(self, params: Params, x: Any) -> None:
         shape = np.shape(x)
@@ -279,19 +303,19 @@ class BatchNorm(Layer):
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         column = _columns(x)
         if self.statistics is None:
-            xhat, s = _standardised(x, _others(x), self.epsilon)
+            xhat, s, mean = _standardised(x, _others(x), self.epsilon)
         else:
             kind = np.finfo(x.dtype).dtype
             mean, variance = (column(np.asarray(part, kind)) for part in self.statistics)
             s = np.sqrt(variance + self.epsilon)
             xhat = (x - mean) / s
-        return column(params["scale"]) * xhat + column(params["shift"]), (xhat, s)
+        return column(params["scale"]) * xhat + column(params["shift"]), (xhat, s, mean)
 
     def _products(self, v: Any, xhat: Any, s: Any) -> Any:
         return _projected(v, xhat, s, _others(xhat)) if self.statistics is None else v / s
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
-        xhat, s = kept
+        xhat, s, _ = kept
         column = _columns(xhat)
         dy = column(params["scale"]) * self._products(dx, xhat, s)
         if "scale" in dparams:
@@ -299,13 +323,13 @@ class BatchNorm(Layer):
         return dy + column(dparams["shift"]) if "shift" in dparams else dy
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        xhat, s = kept
+        xhat, s, _ = kept
         axes = _others(xhat)
         gparams = {"scale": np.sum(g * xhat, axis=axes), "shift": np.sum(g, axis=axes)}
         return gparams, self._products(g * _columns(xhat)(params["scale"]), xhat, s)
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
-        xhat, s = kept
+        xhat, s, _ = kept
         scale = _columns(xhat)(params["scale"])
         if self.statistics is not None:
             return diagonal(np.broadcast_to(scale / s, xhat.shape))
@@ -315,11 +339,11 @@ class BatchNorm(Layer):
         return np.moveaxis(J.reshape(first.shape * 2), (0, xhat.ndim), (1, xhat.ndim + 1))
 
     def by_scale(self, params: Params, kept: tuple[Any, ...]) -> Any:
-        (xhat, _) = kept
+        xhat = kept[0]
         return np.moveaxis(_diagonal_rows(np.moveaxis(xhat, 1, -1)), -2, 1)
 
     def by_shift(self, params: Params, kept: tuple[Any, ...]) -> Any:
-        return self.by_scale(params, (np.ones_like(kept[0]), None))
+        return self.by_scale(params, (np.ones_like(kept[0]),))
 
 
 def _others(x: Any) -> Axes:

@@ -177,6 +177,12 @@ def _residual(rng):
     return Case(layers.Residual(layers.Affine()), params, rng.normal(size=(*_lead(rng), n)))
 
 
+def _reshape(rng):
+    shape = _shape(rng, 3)
+    new = rng.permutation(shape[1:]).tolist() if rng.integers(2) else [-1]
+    return Case(layers.Reshape(tuple(new)), {}, rng.normal(size=shape))
+
+
 def _dropout(rng):
     layer = layers.Dropout(rate=float(rng.choice([0.0, 0.3, 0.8])), seed=int(rng.integers(100)))
     return Case(layer, {}, rng.normal(size=_lead(rng)))
@@ -209,7 +215,11 @@ def _convolution(axes):
         K = rng.normal(size=(d, c, *_shape(rng, axes)))
         stride, padding = (tuple(int(n) for n in rng.integers(low, low + 3, size=axes)) for low in (1, 0))
         sizes = [k + int(rng.integers(0, 4)) for k in K.shape[2:]]
-        layer = layers.Conv1d(stride[0], padding[0]) if axes == 1 else layers.Conv2d(stride, padding)
+        layer = (
+            layers.Conv1d(stride=stride[0], padding=padding[0])
+            if axes == 1
+            else layers.Conv2d(stride=stride, padding=padding)
+        )
         N = int(rng.integers(1, 3))
         return Case(layer, {"K": K, "b": rng.normal(size=d)}, rng.normal(size=(N, c, *sizes)))
 
@@ -252,6 +262,7 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "Affine": _affine,
     "Embedding": _embedding,
     "Residual": _residual,
+    "Reshape": _reshape,
     "ReLU": _without_parameters(layers.ReLU, _separate),
     "GELU": _without_parameters(layers.GELU),
     "Tanh": _without_parameters(layers.Tanh),
@@ -396,6 +407,7 @@ VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "Affine": _each_row(_plain_affine),
     "Embedding": _plain_embedding,
     "Residual": lambda layer, params, x: x + _each_row(_plain_affine)(layer, params, x),
+    "Reshape": lambda layer, params, x: np.array([list(row.flat) for row in x]).reshape(len(x), *layer.shape),
     "ReLU": _each(lambda x: x if x > 0 else 0.0),
     "GELU": _each(lambda x: x * erfc(-x / math.sqrt(2)) / 2),
     "Tanh": _each(lambda x: (math.exp(x) - math.exp(-x)) / (math.exp(x) + math.exp(-x))),

@@ -266,8 +266,70 @@ def test_layer_norm_is_a_projection_over_its_spread_exactly_without_epsilon():
 
 def test_evaluation_with_the_statistics_of_the_batch_gives_the_values_of_training():
     case = case_of("BatchNorm in training", 8)
-    evaluation = layers.BatchNorm(layers.BatchNorm.measured(case.x), case.layer.epsilon)
+    M = case.x.size // case.x.shape[1]
+    mean, variance = case.layer.measured_in(case.layer.forward(case.params, case.x)[1].kept)
+    np.testing.assert_allclose(variance, np.moveaxis(case.x, 1, 0).reshape(len(mean), -1).var(axis=1, ddof=1))
+    evaluation = case.layer.evaluating((mean, variance * (M - 1) / M))
     np.testing.assert_allclose(evaluation(case.params, case.x), case.layer(case.params, case.x), rtol=1e-10, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------ beginning to train
+SIZED = {
+    "Affine": (layers.Affine(3), (2, 5)),
+    "Embedding": (layers.Embedding(4, 3), (2, 5)),
+    "Residual": (layers.Residual(layers.Affine(5)), (2, 5)),
+    "Conv1d": (layers.Conv1d(4, 3, padding=1), (2, 5, 6)),
+    "Conv2d": (layers.Conv2d(4, (2, 3), stride=2), (2, 5, 6, 7)),
+    "LayerNorm": (layers.LayerNorm(), (2, 5)),
+    "RMSNorm": (layers.RMSNorm(), (2, 5)),
+    "BatchNorm": (layers.BatchNorm(), (2, 5, 3)),
+    "MultiHeadAttention": (layers.MultiHeadAttention(2), (3, 4)),
+}
+
+
+def test_every_layer_with_parameters_can_be_initialised():
+    assert set(SIZED) == {name.split()[0] for name in CASES if case_of(name).layer.parameters}
+    for layer, shape in SIZED.values():
+        x = np.ones(shape, int) if isinstance(layer, layers.Embedding) else np.ones(shape)
+        params = layer.initial(shape, np.random.default_rng(0))
+        assert np.all(np.isfinite(layer(params, x)))
+        again = layer.initial(shape, np.random.default_rng(0))
+        assert all(np.array_equal(params[name], again[name]) for name in layer.parameters)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "key", "variance"),
+    [
+        (layers.Affine(200), (1, 300), "W", 2 / 300),
+        (layers.Embedding(200, 300), (1,), "E", 1 / 300),
+        (layers.Conv1d(50, 4), (1, 60, 9), "K", 2 / 240),
+        (layers.Conv2d(50, (2, 3)), (1, 60, 9, 9), "K", 2 / 360),
+        (layers.MultiHeadAttention(2), (1, 200), "WV", 1 / 200),
+    ],
+)
+def test_first_weights_have_the_variance_that_the_docstring_says(layer, shape, key, variance):
+    W = layer.initial(shape, np.random.default_rng(1))[key]
+    assert abs(np.mean(W)) < 5 * np.sqrt(variance / W.size)
+    assert abs(np.var(W) / variance - 1) < 5 * np.sqrt(2 / W.size)
+
+
+def test_a_mask_is_drawn_anew_for_a_step_and_none_in_evaluation():
+    layer, x = layers.Residual(layers.Dropout(0.5, seed=1)), np.ones(50)
+    masks = [layer.redrawn(np.random.default_rng(seed))({}, x) for seed in (0, 0, 1)]
+    assert np.array_equal(masks[0], masks[1])
+    assert not np.array_equal(masks[0], masks[2])
+    np.testing.assert_array_equal(layer.evaluating()({}, x), 2 * x)
+
+
+def test_what_the_parameters_alone_are_pulled_to_is_the_same():
+    for name in CASES:
+        case = case_of(name, 11)
+        y, saved = case.layer.forward(case.params, case.x)
+        g = np.random.default_rng(0).normal(size=np.shape(y))
+        alone = case.layer.pull_parameters(case.params, saved.kept, g)
+        expected = case.layer.vjp(case.params, saved, g)[0]
+        assert alone.keys() == expected.keys()
+        assert all(np.array_equal(alone[by], expected[by]) for by in alone)
 
 
 def test_an_embedding_row_that_is_looked_up_twice_gets_both_cotangents():
@@ -311,6 +373,7 @@ AFFINE = {"W": np.ones((2, 3)), "b": np.zeros(2)}
 KERNEL = {"K": np.ones((1, 2, 3)), "b": np.zeros(1)}
 HEADS = {name: np.ones((2, 2)) for name in ("WQ", "WK", "WV", "WO")}
 ROWS = np.ones((3, 2))
+RNG = np.random.default_rng(0)
 NORM = {"scale": np.ones(2), "shift": np.zeros(2)}
 BAD = {
     "no dict": (
@@ -355,6 +418,34 @@ BAD = {
     "a logit": (lambda: layers.LogSoftmax()({}, 1.0), r"x: got shape \(\)"),
     "rate": (lambda: layers.Dropout(rate=1.0), r"rate: got 1\.0; wanted a probability, at least 0 and less than 1"),
     "seed": (lambda: layers.Dropout(seed=-1), r"seed: got -1"),
+    "width": (lambda: layers.Affine(0), r"width: got 0; wanted a number of outputs"),
+    "no width": (lambda: layers.Affine().initial((1, 2), RNG), r"width: got None; .*such as Affine\(10\)"),
+    "no inputs": (lambda: layers.Affine(2).initial((3, 0), RNG), r"x: got 0; wanted shape \(\.\.\., n\)"),
+    "other width": (lambda: layers.Affine(3)(AFFINE, np.ones(3)), r"params\['W'\]: got shape \(2, 3\).*\(3, n\)"),
+    "no rows given": (lambda: layers.Embedding().initial((1,), RNG), r"rows: got None"),
+    "no embedding": (lambda: layers.Embedding(2).initial((1,), RNG), r"width: got None"),
+    "no channels": (
+        lambda: layers.Conv1d(size=2).initial((1, 2, 3), RNG),
+        r"channels: got None; .*Conv1d\(channels, s",
+    ),
+    "zero channels": (lambda: layers.Conv1d(0, 3), r"channels: got 0"),
+    "no kernel": (lambda: layers.Conv2d(4).initial((1, 2, 3, 3), RNG), r"size: got None; .*Conv2d\(channels, size\)"),
+    "images wanted": (
+        lambda: layers.Conv2d(4, 3).initial((1, 2), RNG),
+        r"x: got shape \(1, 2\); wanted shape \(N, c, h",
+    ),
+    "kernel size": (lambda: layers.Conv1d(1, 0), r"size: got 0; wanted an integer, at least 1"),
+    "other kernel": (
+        lambda: layers.Conv1d(1, 2)(KERNEL, np.ones((1, 2, 4))),
+        r"params\['K'\]: got shape \(1, 2, 3\); wanted shape \(1, c, 2\)",
+    ),
+    "uneven heads": (
+        lambda: layers.MultiHeadAttention(2).initial((1, 3), RNG),
+        r"x: got shape \(1, 3\); wanted a last",
+    ),
+    "new shape": (lambda: layers.Reshape((2, -1))({}, np.ones((4, 3))), r"x: got shape \(4, 3\); wanted .* 2 entries"),
+    "two left": (lambda: layers.Reshape((-1, -1)), r"shape: got \(-1, -1\); wanted a tuple of sizes"),
+    "no shape": (lambda: layers.Reshape(4), r"shape: got 4; wanted a tuple of sizes"),
     "index": (
         lambda: layers.Embedding()({"E": np.ones((2, 2))}, np.array([0, 2])),
         r"x: got 2 at index \(1,\); wanted int.* 1$",
