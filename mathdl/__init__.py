@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mathdl import errors
 
 if TYPE_CHECKING:
-    from mathdl import autodiff, checking, exercises, layers, numeric, plot, sparse, symbolic
+    from mathdl import autodiff, checking, exercises, layers, network, numeric, plot, sparse, symbolic
     from mathdl.autodiff import compile, flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
@@ -33,6 +33,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "layers",
+    "network",
     "numeric",
     "plot",
     "sparse",
@@ -47,6 +48,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "checking": ("mathdl.checking", None),
     "exercises": ("mathdl.exercises", None),
     "layers": ("mathdl.layers", None),
+    "network": ("mathdl.network", None),
     "numeric": ("mathdl.numeric", None),
     "plot": ("mathdl.plot", None),
     "sparse": ("mathdl.sparse", None),

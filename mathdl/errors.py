@@ -10,6 +10,7 @@ __all__ = [
     "DensePattern",
     "InvalidInput",
     "MathdlError",
+    "NonFinite",
     "NotDifferentiable",
     "OraclesDisagree",
     "UnknownExercise",
@@ -43,6 +44,33 @@ class InvalidInput(MathdlError, ValueError):
     def __init__(self, argument: str, came: str, wanted: str) -> None:
         self.argument, self.came, self.wanted = argument, came, wanted
         super().__init__(f"{argument}: got {came}; wanted {wanted}")
+
+
+class NonFinite(MathdlError, FloatingPointError):
+    """Infinity or NaN came up while a network was trained; the parameters are as they were before the batch.
+
+    Parameters
+    ----------
+    layer : str
+        The first layer whose output, or whose parameters' gradient, is not finite; "" where it is the loss.
+    came : str
+        What was found there.
+    epoch, batch : int
+        When, counted from 0.
+    remedy : str
+        What to do about it.
+
+    Examples
+    --------
+    >>> raise NonFinite("hidden", "NaN in its output", 0, 3, "leave out row 17 of X")
+    Traceback (most recent call last):
+    mathdl.errors.NonFinite: epoch 0, batch 3: layer 'hidden': NaN in its output. Remedy: leave out row 17 of X
+    """
+
+    def __init__(self, layer: str, came: str, epoch: int, batch: int, remedy: str) -> None:
+        self.layer, self.came, self.epoch, self.batch, self.remedy = layer, came, epoch, batch, remedy
+        place = f"layer {layer!r}" if layer else "the loss"
+        super().__init__(f"epoch {epoch}, batch {batch}: {place}: {came}. Remedy: {remedy}")
 
 
 class NotDifferentiable(MathdlError, TypeError):

@@ -16,7 +16,7 @@ from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.trace import Traced, collect
 from mathdl.errors import InvalidInput, MathdlError, NotDifferentiable
 
-__all__ = ["as_leaf", "build", "flatten", "inputs", "leaves"]
+__all__ = ["as_leaf", "build", "flatten", "inputs", "leaves", "mapped"]
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -62,6 +62,31 @@ def build(tree: Any, new: Iterator[Any]) -> Any:
             return parts
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return next(new)
+
+
+def mapped(function: Callable[..., Any], tree: Any, *others: Any, name: str = "tree") -> Any:
+    """A tree of ``function``'s results, over the leaves of one tree or, where they have the same place, of several.
+
+    Dicts are matched by their keys, whatever the order; `InvalidInput` where the trees do not fit.
+    """
+    for k, other in enumerate(others):
+        same = isinstance(other, dict) and other.keys() == tree.keys() if isinstance(tree, dict) else True
+        if isinstance(tree, (list, tuple)):
+            same = isinstance(other, (list, tuple)) and len(other) == len(tree)
+        if not same:
+            wanted = f"the keys {list(tree)}" if isinstance(tree, dict) else f"{len(tree)} parts"
+            keys = f"the keys {list(other)}" if isinstance(other, dict) else describe(other)
+            raise InvalidInput(f"tree {k + 2}, at {name}", keys, f"{wanted}, as in the first tree")
+    if isinstance(tree, dict):
+        return {
+            key: mapped(function, part, *(other[key] for other in others), name=f"{name}[{key!r}]")
+            for key, part in tree.items()
+        }
+    if isinstance(tree, (list, tuple)):
+        parts = zip(tree, *others, strict=True)
+        results = [mapped(function, *part, name=f"{name}[{k}]") for k, part in enumerate(parts)]
+        return results if isinstance(tree, list) else tuple(results)
+    return function(tree, *others)
 
 
 def as_leaf(x: Any, name: str, exact: bool = True) -> Any:

@@ -68,6 +68,11 @@ class Layer:
     parameters: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("x",)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What ``jacobian`` calls the arrays in ``params``: their names, or in layers made of layers the way there."""
+        return self.parameters
+
     # ------------------------------------------------------------------------------------------- what a layer defines
     def check(self, params: Params, x: Any) -> None:
         """Raise `InvalidInput` where shapes do not fit; most layers accept all."""
@@ -89,6 +94,10 @@ class Layer:
         return self.pull(params, kept, g)[0]
 
     # --------------------------------------------------------------------------- what some layers define, for training
+    def example(self, shape: tuple[int, ...]) -> Any:
+        """Some input of this shape, for finding out the shape of the output."""
+        return np.random.default_rng(0).normal(size=shape)
+
     def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
         """Parameters to begin with, for inputs of this shape (the batch's axis included).
 
@@ -218,8 +227,8 @@ class Layer:
         InvalidInput
             As ``forward``, or if ``by`` names nothing.
         """
-        if by not in self.inputs + self.parameters:
-            raise InvalidInput("by", repr(by), f"one of {', '.join(map(repr, self.inputs + self.parameters))}")
+        if by not in self.inputs + self.paths:
+            raise InvalidInput("by", repr(by), f"one of {', '.join(map(repr, self.inputs + self.paths))}")
         return self.dense(params, x, self.forward(params, x)[1].kept, by)
 
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:

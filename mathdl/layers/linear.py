@@ -140,6 +140,9 @@ class Embedding(Layer):
     width: int | None = None
     parameters = ("E",)
 
+    def example(self, shape: tuple[int, ...]) -> Any:
+        return np.zeros(shape, int)
+
     def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
         k = want_size(self.rows, "rows", "a number of rows to begin with: Embedding(rows, width)")
         n = want_size(self.width, "width", "a width to begin with: Embedding(rows, width)")
@@ -216,6 +219,10 @@ class Residual(Layer):
         if not isinstance(self.layer, Layer) or self.layer.inputs != ("x",):
             raise InvalidInput("layer", repr(self.layer), "a layer with one input")
         object.__setattr__(self, "parameters", self.layer.parameters)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.layer.paths
 
     def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
         return self.layer.initial(shape, rng)
