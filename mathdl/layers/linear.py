@@ -108,7 +108,7 @@ class Affine(Layer):
 class Embedding(Layer):
     """Row x of a table: y = E[x], for integers x.
 
-    The parameter is ``E``, shape (k, n); x has any shape and y has shape (*x.shape, n). It is the affine map of one-hot
+    The parameter is ``E``, shape (k, n); x has any shape and y has shape ``(*x.shape, n)``. It is the affine map of one-hot
     vectors, done without multiplying. There is no derivative by x: ``vjp`` gives None for it, ``jvp`` wants None.
 
     Parameters
