@@ -21,6 +21,9 @@ from mathdl.network.composition import Network
 
 __all__ = ["Fitted", "History", "Momentum", "Optimizer", "Step", "accuracy", "fit", "predict"]
 
+# What is not finite raises an error that names its place: NumPy's warnings would say less, and come first.
+_QUIET: Any = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+
 
 class Optimizer(Protocol):
     """What `fit` asks of an optimizer; trees are nested dicts of arrays."""
@@ -224,7 +227,7 @@ def fit(
     history = History()
     best: tuple[int, Network, dict[str, Any]] | None = None
     count = math.ceil(len(X) / batch)
-    with _bar(progress, epochs * count) as bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with _bar(progress, epochs * count) as bar, np.errstate(**_QUIET):
         for epoch in range(epochs):
             sums = np.zeros(2)
             for k, rows in enumerate(np.array_split(run.rng.permutation(len(X)), count)):
@@ -354,7 +357,8 @@ def _data(X: Any, targets: Any, name: str, targets_name: str) -> tuple[Any, Any]
 
 def _try_targets(network: Network, params: Params, X: Any, targets: Any, loss: Loss, name: str) -> None:
     """Refuse targets that the loss cannot use, before the first step and not in the middle of an epoch."""
-    y = network.evaluating()(params, X[: min(len(X), 2)])
+    with np.errstate(**_QUIET):
+        y = network.evaluating()(params, X[:2])
     try:
         loss.accept(np.broadcast_to(y[:1], (len(X), *y.shape[1:])), targets)
     except InvalidInput as error:
@@ -397,23 +401,30 @@ def _finite(tree: Any) -> bool:
 def _not_finite(network: Network, params: Params, x: Any, gradient: Any, rows: Any, epoch: int, k: int) -> NonFinite:
     """Where infinity or NaN came up first: in the data, in the output of a layer, in the loss, or in a gradient."""
     broken = np.flatnonzero(~np.all(np.isfinite(x.reshape(len(x), -1)), axis=1))
-    for name, y in network.outputs(params, x).items():
-        if not np.all(np.isfinite(y)):
-            if len(broken):
-                where = ", ".join(map(str, np.sort(rows[broken])[:3]))
-                came = f"{_kind(y)} in its output, and in row {where} of X already"
-                return NonFinite(name, came, epoch, k, "leave those rows out, or fill them: np.isfinite(X) finds them")
-            came = f"{_kind(y)} in its output, from finite data and finite parameters"
-            return NonFinite(name, came, epoch, k, "a lower rate, clipped gradients, or smaller data")
+    name, kind = _first_not_finite(network, params, x)
+    if name and len(broken):
+        where = ", ".join(map(str, np.sort(rows[broken])[:3]))
+        came = f"{kind} in its output, and in row {where} of X already"
+        return NonFinite(name, came, epoch, k, "leave those rows out, or fill them: np.isfinite(X) finds them")
+    if name:
+        came = f"{kind} in its output, from finite data and finite parameters"
+        return NonFinite(name, came, epoch, k, "a lower rate, clipped gradients, or smaller data")
     for name in reversed(network.parameters):
         if not _finite(gradient[name]):
             came = "its output is finite, the gradient of its parameters is not"
             return NonFinite(name, came, epoch, k, "a lower rate, or a loss whose derivative is finite there")
-    return NonFinite("", "it is not finite though all outputs are", epoch, k, "a loss that is finite for these targets")
+    return NonFinite("", "it is not finite though all outputs are", epoch, k, "a lower rate, or another loss")
 
 
-def _kind(y: Any) -> str:
-    return "NaN" if np.any(np.isnan(y)) else "infinity"
+def _first_not_finite(network: Network, params: Params, x: Any) -> tuple[str, str]:
+    """The way to the first layer whose output is not finite, into networks in it too, and what is there."""
+    for name, y in network.outputs(params, x).items():
+        if not np.all(np.isfinite(y)):
+            layer = network.layers[name]
+            inside = _first_not_finite(layer, params.get(name, {}), x)[0] if isinstance(layer, Network) else ""
+            return f"{name}/{inside}" if inside else name, "NaN" if np.any(np.isnan(y)) else "infinity"
+        x = y
+    return "", ""
 
 
 def _bar(progress: bool, total: int) -> Any:
