@@ -98,8 +98,8 @@ def test_parameters_that_do_not_fit_are_refused(tmp_path):
 def test_fields_are_numbers_and_arrays(tmp_path):
     save(tmp_path / "net.npz", Network(drop=layers.Dropout(0.5, seed=np.int64(3))), {})
     assert load(tmp_path / "net.npz")[0].layers["drop"].seed == 3
+    network = Network(look=layers.MultiHeadAttention(1, mask=[[True]]))
     with pytest.raises(InvalidInput, match="network/look/mask: got a list of length 1; wanted numbers, arrays"):
-        network = Network(look=layers.MultiHeadAttention(1, mask=[[True]]))
         save(tmp_path / "net.npz", network, network.initial((1, 2)))
 
 

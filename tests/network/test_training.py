@@ -263,7 +263,7 @@ def test_infinity_is_named_as_such():
 
 def test_a_layer_in_a_network_in_the_network_is_named_by_the_way_there():
     network = Network(first=layers.Affine(5), block=Network(a=layers.Tanh(), b=Explodes()), out=layers.Affine(3))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         params = network.initial(X.shape)
     with pytest.raises(NonFinite, match="layer 'block/b': infinity in its output, from finite data"):
         fit(network, params, X, LABELS, **QUICK)
