@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
-from cases import CASES, VALUES, WAYS, Case, disagreement
+from cases import CASES, VALUES, WAYS, Case, disagreement, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,6 +244,28 @@ def test_softmax_and_its_logarithm_at_ten_thousand(kind):
 
 def test_the_logarithm_of_a_probability_near_one_keeps_its_digits():
     np.testing.assert_allclose(layers.LogSoftmax()({}, np.array([0.0, -50.0]))[0], -np.exp(-50.0), rtol=1e-15)
+
+
+@pytest.mark.parametrize("layer", [layers.Softmax(), layers.LogSoftmax()])
+def test_derivatives_of_saturated_probabilities_keep_their_digits(layer):
+    """With p₁ = 1 - 3e-13, p₁ (1 - p₁) would have four digits; with 1 - 4e-18 none. Against mpmath."""
+    for z in (np.array([30.0, 1.0, -2.0]), np.array([-3.0, 0.0, 40.0]), np.array([[50.0, 3.0], [0.0, 1.0]])):
+        expected = np.zeros((*z.shape, *z.shape))
+        for at in np.ndindex(*z.shape[:-1]):
+            with mpmath.workdps(60):
+                powers = [mpmath.exp(entry) for entry in z[at].tolist()]
+                p = [power / mpmath.fsum(powers) for power in powers]
+                for i, j in np.ndindex(len(p), len(p)):
+                    entry = (i == j) - p[j]
+                    expected[*at, i, *at, j] = entry * p[i] if isinstance(layer, layers.Softmax) else entry
+        _, saved = layer.forward({}, z)
+        ways = {
+            "jacobian": layer.jacobian({}, z),
+            "pull": np.stack([layer.vjp({}, saved, e)[1] for e in units(z.shape)]).reshape(expected.shape),
+            "push": np.stack([layer.jvp({}, saved, e) for e in units(z.shape)], axis=-1).reshape(expected.shape),
+        }
+        for way, found in ways.items():
+            np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=way)
 
 
 def test_equal_largest_logits_have_the_derivative_of_the_formula():
