@@ -73,6 +73,9 @@ class ReLU(Elementwise):
     def slope(self, x: Any, y: Any) -> Any:
         return np.asarray(x > 0, dtype=x.dtype)
 
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        return {}, g * (kept[0] > 0)
+
 
 @dataclass(frozen=True, eq=False)
 class GELU(Elementwise):
