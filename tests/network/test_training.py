@@ -59,6 +59,27 @@ def test_a_training_is_the_loop_that_one_writes_by_hand():
     np.testing.assert_allclose(fitted.history.loss, losses, rtol=1e-10)
 
 
+class OfTrees:
+    """Momentum without its way in place."""
+
+    initial, update = staticmethod(Momentum().initial), staticmethod(Momentum().update)
+
+
+def test_the_way_in_place_and_the_way_of_trees_are_the_same_bit_by_bit():
+    in_place, of_trees = (fit(NET, PARAMS, X, LABELS, update=update, **QUICK) for update in (Momentum(), OfTrees()))
+    assert same(in_place.params, of_trees.params)
+    assert in_place.history == of_trees.history
+
+
+def test_parameters_of_two_precisions_keep_them():
+    mixed = {**PARAMS, "out": mapped(lambda p: p.astype(np.float32), PARAMS["out"])}
+    fitted = fit(NET, mixed, X, LABELS, **QUICK)
+    assert fitted.params["out"]["W"].dtype == np.float32
+    assert fitted.params["hidden"]["W"].dtype == np.float64
+    expected = fit(NET, PARAMS, X, LABELS, **QUICK).params
+    mapped(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), fitted.params, expected)
+
+
 def test_every_example_is_used_once_an_epoch_in_batches_as_equal_as_can_be():
     seen = []
 
