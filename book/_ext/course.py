@@ -21,9 +21,9 @@ import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,13 +36,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_js_file("course.js", loading_method="defer")
     app.add_css_file("course.css", priority=900)
     app.connect("html-page-context", finish_page, priority=900)
-    app.setup_extension("sphinx_multitoc_numbering")  # numbers chapters through all parts, where no chapter is missing
-    TocTreeCollector.assign_section_numbers = numbered_by_file(TocTreeCollector.assign_section_numbers)
+    Collector.assign_section_numbers = numbered_by_file(Collector.assign_section_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """Let ``14-name.md`` be chapter 14, and its equations and figures 14.1, whether or not 12 and 13 are written."""
+    """Let ``14-name.md`` be chapter 14, and its sections and figures 14.1, whether or not 12 and 13 are written."""
 
     def assign_section_numbers(self: Any, env: Any) -> list[str]:
         before = env.toc_secnumbers
