@@ -242,7 +242,7 @@ class MultiHeadAttention(Layer):
             G = self._merged(part)
             gparams[name] = _flat(G).T @ _flat(x)
             gx = gx + G @ params[name]  # three ways lead from x to y
-        return gparams, gx
+        return {name: gparams[name] for name in self.parameters}, gx  # in their order, as `flatten` wants them
 
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
         x, saved, Z = kept

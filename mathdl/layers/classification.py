@@ -20,13 +20,21 @@ from mathdl.layers.layer import Layer, Loss, Params, as_floats, as_integers, blo
 __all__ = ["CrossEntropy", "LogSoftmax", "MeanSquaredError", "Softmax"]
 
 
-def _largest(z: Any) -> tuple[Any, Any]:
-    """The place of the largest logit of each row, and the logit there.
+def _largest(z: Any, v: Any = None) -> tuple[Any, Any]:
+    """The place of the largest logit of each row, and the logit there, or the entry of v.
 
     It is taken by its place, so that its derivative is that of one entry also where two are equally large.
     """
     place = np.argmax(np.real(z), axis=-1, keepdims=True)
-    return place, np.take_along_axis(z, place, -1)
+    return place, entry_at(z if v is None else v, place)
+
+
+def entry_at(x: Any, place: Any) -> Any:
+    """One entry of each row, shape (..., 1): `numpy.take_along_axis`, which takes long for a few rows."""
+    if isinstance(x, Followed) or isinstance(place, Followed):
+        return np.take_along_axis(x, place, -1)
+    rows = x.reshape(-1, x.shape[-1])
+    return rows[np.arange(len(rows)), np.ravel(place)].reshape(place.shape)
 
 
 def probabilities(z: Any) -> Any:
@@ -36,8 +44,24 @@ def probabilities(z: Any) -> Any:
 
 
 def through_softmax(p: Any, v: Any) -> Any:
-    """(diag(p) - p pᵀ) v for each row: the Jacobian of softmax times v, and its transpose times v."""
+    """(diag(p) - p pᵀ) v for each row: the Jacobian of softmax times v, and its transpose times v.
+
+    A constant added to v changes nothing. So v is shifted to be zero where p is largest: v - p·v would cancel there
+    if p is nearly 1, and lose a product of the size 1 - p.
+    """
+    v = v - _largest(p, v)[1]
     return p * (v - np.sum(p * v, axis=-1, keepdims=True))
+
+
+def _rests(p: Any) -> Any:
+    """1 - p for each row of probabilities, the largest of them as the sum of the others, where 1 - p would cancel."""
+    largest = np.arange(np.shape(p)[-1]) == _largest(p)[0]
+    return np.where(largest, np.sum(np.where(largest, 0.0, p), axis=-1, keepdims=True), 1 - p)
+
+
+def _with_diagonal(matrices: Any, diagonals: Any) -> Any:
+    """The matrices with other diagonals."""
+    return np.where(np.eye(np.shape(matrices)[-1], dtype=bool), diagonals[..., None], matrices)
 
 
 def log_probabilities(z: Any) -> Any:
@@ -47,8 +71,9 @@ def log_probabilities(z: Any) -> Any:
     rounding to zero.
     """
     place, largest = _largest(z)
-    others = np.where(np.arange(np.shape(z)[-1]) == place, 0.0, np.exp(z - largest))
-    return z - largest - np.log1p(np.sum(others, axis=-1, keepdims=True))
+    shifted = z - largest
+    others = np.where(np.arange(np.shape(z)[-1]) == place, 0.0, np.exp(shifted))
+    return shifted - np.log1p(others.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +115,7 @@ class Softmax(Layer):
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         (p,) = kept
-        I = np.eye(p.shape[-1], dtype=p.dtype)  # noqa: E741  as in the formula
-        return block_diagonal(p[..., None] * (I - p[..., None, :]))
+        return block_diagonal(_with_diagonal(-p[..., None] * p[..., None, :], p * _rests(p)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +147,18 @@ class LogSoftmax(Layer):
         return y, (y,)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        dx = dx - _largest(kept[0], dx)[1]  # changes nothing, as in `through_softmax`
         return dx - np.sum(np.exp(kept[0]) * dx, axis=-1, keepdims=True)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        return {}, g - np.exp(kept[0]) * np.sum(g, axis=-1, keepdims=True)
+        # g - p Σ g, with the entry's own term apart: g (1 - p) keeps its digits as -g expm1(log p)
+        others = np.sum(g, axis=-1, keepdims=True) - g
+        return {}, -g * np.expm1(kept[0]) - np.exp(kept[0]) * others
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         p = np.exp(kept[0])
-        return block_diagonal(np.eye(p.shape[-1], dtype=p.dtype) - p[..., None, :])
+        minus_p = np.broadcast_to(-p[..., None, :], (*p.shape, p.shape[-1]))
+        return block_diagonal(_with_diagonal(minus_p, -np.expm1(kept[0])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,16 +206,17 @@ class CrossEntropy(Loss):
         log_p = log_probabilities(x)
         N = math.prod(np.shape(x)[:-1])
         if targets.dtype.kind in "iu":
-            chosen = np.take_along_axis(log_p, np.expand_dims(targets, -1), -1)
+            chosen = entry_at(log_p, np.reshape(targets, (*np.shape(targets), 1)))
             return -np.sum(chosen) / N, (log_p, targets, N)
-        return -np.sum(targets * log_p) / N, (log_p, targets, N)
+        impossible = (targets == 0) & np.isneginf(np.real(log_p))  # 0 log 0 counts as 0
+        return -np.sum(targets * np.where(impossible, 0.0, log_p)) / N, (log_p, targets, N)
 
     def gradient(self, kept: tuple[Any, ...]) -> Any:
         log_p, t, N = kept
         if t.dtype.kind in "iu":
             at_label = np.arange(log_p.shape[-1]) == t[..., None]
             return np.where(at_label, np.expm1(log_p), np.exp(log_p)) / N
-        return (np.exp(log_p) - t) / N
+        return np.where(t > 0.5, np.expm1(log_p) + (1 - t), np.exp(log_p) - t) / N  # 1 - t is exact there
 
 
 def _want_distributions(t: Any) -> None:

@@ -377,12 +377,11 @@ def as_integers(value: Any, argument: str, below: int) -> Any:
     array: Any = value if isinstance(value, Followed) else np.asarray(value)
     if array.dtype.kind not in "iu":
         raise InvalidInput(argument, describe(value), f"integers from 0 to {below - 1}")
-    if not isinstance(array, Followed):
+    if not isinstance(array, Followed) and array.size and (np.min(array) < 0 or np.max(array) >= below):
         outside = np.argwhere((array < 0) | (array >= below))
-        if len(outside):
-            place = tuple(int(i) for i in outside[0])
-            where = f" at index {place}" if place else ""
-            raise InvalidInput(argument, f"{array[place]}{where}", f"integers from 0 to {below - 1}")
+        place = tuple(int(i) for i in outside[0])
+        where = f" at index {place}" if place else ""
+        raise InvalidInput(argument, f"{array[place]}{where}", f"integers from 0 to {below - 1}")
     return array
 
 

@@ -63,12 +63,12 @@ class Affine(Layer):
         return {"W": normal(rng, (m, n), 2 / n), "b": np.zeros(m)}
 
     def check(self, params: Params, x: Any) -> None:
-        shape = np.shape(params["W"])
+        shape = params["W"].shape
         if len(shape) != 2 or self.width not in (None, shape[0]):
             raise InvalidInput("params['W']", f"shape {shape}", f"a matrix, shape ({self.width or 'm'}, n)")
         want_shape(params["b"], "params['b']", shape[:1])
-        if np.shape(x)[-1:] != shape[1:]:
-            raise InvalidInput("x", f"shape {np.shape(x)}", f"shape (..., {shape[1]}), since W has shape {shape}")
+        if x.shape[-1:] != shape[1:]:
+            raise InvalidInput("x", f"shape {x.shape}", f"shape (..., {shape[1]}), since W has shape {shape}")
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         return x @ params["W"].T + params["b"], (x,)
@@ -85,9 +85,8 @@ class Affine(Layer):
         return self.pull_parameters(params, kept, g), g @ W
 
     def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
-        m, n = params["W"].shape
-        G, X = g.reshape(-1, m), kept[0].reshape(-1, n)
-        return {"W": G.T @ X, "b": G.sum(axis=0)}
+        G, X = _rows(g), _rows(kept[0])
+        return {"W": G.T @ X, "b": np.add.reduce(G)}
 
     def by_x(self, params: Params, kept: tuple[Any, ...]) -> Any:
         (x,) = kept
@@ -102,6 +101,11 @@ class Affine(Layer):
         (x,) = kept
         m = len(params["b"])
         return np.broadcast_to(np.eye(m, dtype=x.dtype), (*x.shape[:-1], m, m)).copy()
+
+
+def _rows(x: Any) -> Any:
+    """A matrix with a row for each example."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +232,8 @@ class Residual(Layer):
         return self.layer.initial(shape, rng)
 
     def redrawn(self, rng: np.random.Generator) -> Layer:
-        return Residual(self.layer.redrawn(rng))
+        drawn = self.layer.redrawn(rng)
+        return self if drawn is self.layer else Residual(drawn)
 
     def measured_in(self, kept: tuple[Any, ...]) -> Any:
         return self.layer.measured_in(kept[0].kept)

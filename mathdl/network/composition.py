@@ -60,7 +60,7 @@ class Network(Layer):
     (array([5., 5.]), (5, 4))
     """
 
-    layers: Mapping[str, Layer]
+    layers: dict[str, Layer]
 
     def __init__(self, /, **layers: Layer) -> None:
         if not layers:
@@ -106,14 +106,14 @@ class Network(Layer):
         return self._backward(params, list(kept), g, by_x=True)
 
     def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
-        return self._backward(params, list(kept), g, by_x=False)[0]
+        return self.backward(params, list(kept), g)
 
     def _backward(self, params: Params, kept: list[Any], g: Any, by_x: bool) -> tuple[dict[str, Any], Any]:
-        """From the last layer to the first. ``kept`` is used up: what a layer has kept is free once it was needed."""
+        """From the last layer to the first, each with what it has kept."""
         gparams = {}
-        for k, (name, layer) in reversed(list(enumerate(self.layers.items()))):
+        for name, layer in reversed(self.layers.items()):
             own, one = params.get(name, {}), kept.pop()
-            if k == 0 and not by_x:
+            if not (kept or by_x):
                 found, g = layer.pull_parameters(own, one, g), None
             else:
                 found, g = layer.pull(own, one, g)
@@ -173,7 +173,9 @@ class Network(Layer):
         return next(iter(self.layers.values())).example(shape)
 
     def redrawn(self, rng: np.random.Generator) -> Network:
-        return Network(**{name: layer.redrawn(rng) for name, layer in self.layers.items()})
+        drawn = {name: layer.redrawn(rng) for name, layer in self.layers.items()}
+        changed = any(layer is not self.layers[name] for name, layer in drawn.items())
+        return Network(**drawn) if changed else self
 
     def measured_in(self, kept: tuple[Any, ...]) -> Any:
         each = zip(self.layers.items(), kept, strict=True)
@@ -215,19 +217,16 @@ class Network(Layer):
         >>> Network(out=Affine()).value_and_grad(params, np.ones((4, 1)), np.ones((4, 1)), MeanSquaredError())
         (1.0, {'out': {'W': array([[2.]]), 'b': array([2.])}})
         """
-        value, gradient, _, _ = self.pass_both_ways(self._params(params), self._input(x), targets, loss)
-        return value, gradient
-
-    def pass_both_ways(
-        self, params: Params, x: Any, targets: Any, loss: Loss
-    ) -> tuple[float, dict[str, Any], Any, Any]:
-        """The same without looking at the arguments; beside them the outputs, and what was measured on the way."""
-        y, kept = self.value(params, x)
+        params = self._params(params)
+        y, kept = self.value(params, self._input(x))
         value, saved = loss.forward(y, targets)
-        measured = self.measured_in(kept)
         stack = list(kept)
         del kept
-        return float(value), self._backward(params, stack, loss.vjp(saved), by_x=False)[0], y, measured
+        return float(value), self.backward(params, stack, loss.vjp(saved))
+
+    def backward(self, params: Params, kept: list[Any], g: Any) -> dict[str, Any]:
+        """`pull_parameters` that uses up ``kept``: what a layer has kept is free as soon as it was needed."""
+        return self._backward(params, kept, g, by_x=False)[0]
 
     # ------------------------------------------------------------------------------------------------------ for looking
     def outputs(self, params: Params, x: Any) -> dict[str, Any]:

@@ -81,6 +81,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
         if description["format"] != _FORMAT:
             raise InvalidInput("path", f"a file of format {description['format']}", f"one of format {_FORMAT}")
         network = _made(description["network"], arrays)
+        if not isinstance(network, Network):
+            raise InvalidInput("path", f"a file with {describe(network)}", "one that mathdl.network.save wrote")
     except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
         if isinstance(error, InvalidInput):
             raise

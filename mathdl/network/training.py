@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mathdl.arrays import describe
-from mathdl.autodiff.trees import mapped
+from mathdl.autodiff.trees import build, leaves, mapped
 from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers.classification import CrossEntropy
 from mathdl.layers.layer import Loss, Params
@@ -21,9 +21,17 @@ from mathdl.network.composition import Network
 
 __all__ = ["Fitted", "History", "Momentum", "Optimizer", "Step", "accuracy", "fit", "predict"]
 
+# What is not finite raises an error that names its place: NumPy's warnings would say less, and come first.
+_QUIET: Any = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+
 
 class Optimizer(Protocol):
-    """What `fit` asks of an optimizer; trees are nested dicts of arrays."""
+    """What `fit` asks of an optimizer; trees are nested dicts of arrays.
+
+    One that updates each number without looking at the others may have a third method beside these,
+    ``advance(gradient, state, params) -> state``, for vectors: it adds the step to ``params`` in place, and may write
+    into the gradient and the state. `fit` calls it, if it is there, with all parameters in one vector.
+    """
 
     def initial(self, params: Any) -> Any:
         """The state before the first step."""
@@ -77,6 +85,13 @@ class Momentum:
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
         velocity = mapped(lambda v, g: self.decay * v + g, state, gradient)
         return mapped(lambda v: -self.rate * v, velocity), velocity
+
+    def advance(self, gradient: Any, state: Any, params: Any) -> Any:
+        """The same in place, for one array: the state is the velocity, and the gradient is written over."""
+        state *= self.decay
+        state += gradient
+        params -= np.multiply(state, self.rate, out=gradient)
+        return state
 
 
 @dataclass
@@ -214,17 +229,17 @@ def fit(
     if patience is not None and validation is None:
         raise InvalidInput("validation", "None", "data for validation, since there is patience")
     X, targets = _data(X, targets, "X", "targets")
-    own: dict[str, Any] = mapped(np.array, dict(network._params(params)))  # steps are added to it in place
-    _try_targets(network, own, X, targets, loss, "targets")
+    own, vector = _in_one_vector(dict(network._params(params)))
+    targets = _accepted(network, own, X, targets, loss, "targets")
     if validation is not None:
         validation = _data(*validation, "validation[0]", "validation[1]")
-        _try_targets(network, own, *validation, loss, "validation[1]")
+        validation = validation[0], _accepted(network, own, *validation, loss, "validation[1]")
 
-    run = _Run(network, own, update, update.initial(own), loss, np.random.default_rng(seed))
+    run = _Run(network, own, vector, update, loss, np.random.default_rng(seed))
     history = History()
     best: tuple[int, Network, dict[str, Any]] | None = None
     count = math.ceil(len(X) / batch)
-    with _bar(progress, epochs * count) as bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with _bar(progress, epochs * count) as bar, np.errstate(**_QUIET):
         for epoch in range(epochs):
             sums = np.zeros(2)
             for k, rows in enumerate(np.array_split(run.rng.permutation(len(X)), count)):
@@ -255,28 +270,50 @@ class _Run:
     """A training under way."""
 
     network: Network
-    params: dict[str, Any]
+    params: dict[str, Any]  # of its own: steps are added in place
+    vector: Any  # the memory of all of them, or None
     update: Optimizer
-    state: Any
     loss: Loss
     rng: np.random.Generator
     measured: Any = None  # of batch norms, averaged
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.update, "advance"):
+            self.vector = None
+        self.state = self.update.initial(self.params if self.vector is None else self.vector)
+        self.gathered = None if self.vector is None else np.empty_like(self.vector)
 
     def step(
         self, x: Any, t: Any, rows: Any, epoch: int, k: int, watch: Callable[[Step], None] | None
     ) -> tuple[float, float]:
         """One step, with the rows of these numbers. The loss before it, and the share of right labels (or NaN)."""
         network = self.network.redrawn(self.rng)
-        value, gradient, y, measured = network.pass_both_ways(self.params, x, t, self.loss)
-        if not (math.isfinite(value) and _finite(gradient)):
+        y, kept = network.value(self.params, x)
+        value, of_loss = self.loss.value(y, t)
+        measured, stack = network.measured_in(kept), list(kept)
+        del kept
+        gradient = network.backward(self.params, stack, self.loss.gradient(of_loss))
+        if not (math.isfinite(value) and self._finite(gradient)):
             raise _not_finite(network, self.params, x, gradient, rows, epoch, k)
-        step, self.state = self.update.update(gradient, self.state, self.params)
-        mapped(np.add, self.params, step, self.params)
+        self._advance(gradient)
         self._average(measured)
         if watch is not None:
-            watch(Step(epoch, k, value, gradient, self.params))
-        return value, _right(y, t)
+            watch(Step(epoch, k, float(value), gradient, self.params))
+        return float(value), _right(y, t)
+
+    def _finite(self, gradient: Any) -> bool:
+        if self.vector is None:
+            return _finite(gradient)
+        np.concatenate([leaf.ravel() for leaf in leaves(gradient)], out=self.gathered)
+        return _finite(self.gathered)
+
+    def _advance(self, gradient: Any) -> None:
+        if self.vector is None:
+            step, self.state = self.update.update(gradient, self.state, self.params)
+            mapped(np.add, self.params, step, self.params)
+        else:
+            self.state = self.update.advance(self.gathered, self.state, self.vector)  # type: ignore[attr-defined]
 
     def _average(self, measured: Any) -> None:
         """Of the first hundred batches all count alike; later ones fade as they get old."""
@@ -352,11 +389,26 @@ def _data(X: Any, targets: Any, name: str, targets_name: str) -> tuple[Any, Any]
     return X, targets
 
 
-def _try_targets(network: Network, params: Params, X: Any, targets: Any, loss: Loss, name: str) -> None:
-    """Refuse targets that the loss cannot use, before the first step and not in the middle of an epoch."""
-    y = network.evaluating()(params, X[: min(len(X), 2)])
+def _in_one_vector(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """A copy of the parameters whose arrays share one vector, and the vector; None where they have several types.
+
+    An update is then a few passes over one array, however many layers there are.
+    """
+    arrays = leaves(params)
+    if len({array.dtype for array in arrays}) != 1:
+        return mapped(np.array, params), None
+    vector = np.concatenate([np.ravel(array) for array in arrays])
+    ends = np.cumsum([array.size for array in arrays])
+    views = zip(np.split(vector, ends[:-1]), arrays, strict=True)
+    return build(params, iter([view.reshape(array.shape) for view, array in views])), vector
+
+
+def _accepted(network: Network, params: Params, X: Any, targets: Any, loss: Loss, name: str) -> Any:
+    """The targets as the loss takes them; what it cannot use is refused before the first step, not in mid-epoch."""
+    with np.errstate(**_QUIET):
+        y = network.evaluating()(params, X[:2])
     try:
-        loss.accept(np.broadcast_to(y[:1], (len(X), *y.shape[1:])), targets)
+        return loss.accept(np.broadcast_to(y[:1], (len(X), *y.shape[1:])), targets)
     except InvalidInput as error:
         raise InvalidInput(name, error.came, error.wanted) from error
 
@@ -377,7 +429,7 @@ def _measured(network: Network, params: Params, X: Any, targets: Any, loss: Loss
 def _right(y: Any, targets: Any) -> float:
     """The share of right labels; NaN where the targets are none."""
     labels = targets.dtype.kind in "iu" and targets.shape == y.shape[:-1]
-    return float(np.mean(np.argmax(y, axis=-1) == targets)) if labels else math.nan
+    return np.count_nonzero(np.argmax(y, axis=-1) == targets) / targets.size if labels else math.nan
 
 
 def _note(losses: list[float], accuracies: list[float], numbers: Any) -> None:
@@ -397,23 +449,30 @@ def _finite(tree: Any) -> bool:
 def _not_finite(network: Network, params: Params, x: Any, gradient: Any, rows: Any, epoch: int, k: int) -> NonFinite:
     """Where infinity or NaN came up first: in the data, in the output of a layer, in the loss, or in a gradient."""
     broken = np.flatnonzero(~np.all(np.isfinite(x.reshape(len(x), -1)), axis=1))
-    for name, y in network.outputs(params, x).items():
-        if not np.all(np.isfinite(y)):
-            if len(broken):
-                where = ", ".join(map(str, np.sort(rows[broken])[:3]))
-                came = f"{_kind(y)} in its output, and in row {where} of X already"
-                return NonFinite(name, came, epoch, k, "leave those rows out, or fill them: np.isfinite(X) finds them")
-            came = f"{_kind(y)} in its output, from finite data and finite parameters"
-            return NonFinite(name, came, epoch, k, "a lower rate, clipped gradients, or smaller data")
+    name, kind = _first_not_finite(network, params, x)
+    if name and len(broken):
+        where = ", ".join(map(str, np.sort(rows[broken])[:3]))
+        came = f"{kind} in its output, and in row {where} of X already"
+        return NonFinite(name, came, epoch, k, "leave those rows out, or fill them: np.isfinite(X) finds them")
+    if name:
+        came = f"{kind} in its output, from finite data and finite parameters"
+        return NonFinite(name, came, epoch, k, "a lower rate, clipped gradients, or smaller data")
     for name in reversed(network.parameters):
         if not _finite(gradient[name]):
             came = "its output is finite, the gradient of its parameters is not"
             return NonFinite(name, came, epoch, k, "a lower rate, or a loss whose derivative is finite there")
-    return NonFinite("", "it is not finite though all outputs are", epoch, k, "a loss that is finite for these targets")
+    return NonFinite("", "it is not finite though all outputs are", epoch, k, "a lower rate, or another loss")
 
 
-def _kind(y: Any) -> str:
-    return "NaN" if np.any(np.isnan(y)) else "infinity"
+def _first_not_finite(network: Network, params: Params, x: Any) -> tuple[str, str]:
+    """The way to the first layer whose output is not finite, into networks in it too, and what is there."""
+    for name, y in network.outputs(params, x).items():
+        if not np.all(np.isfinite(y)):
+            layer = network.layers[name]
+            inside = _first_not_finite(layer, params.get(name, {}), x)[0] if isinstance(layer, Network) else ""
+            return f"{name}/{inside}" if inside else name, "NaN" if np.any(np.isnan(y)) else "infinity"
+        x = y
+    return "", ""
 
 
 def _bar(progress: bool, total: int) -> Any:

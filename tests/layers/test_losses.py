@@ -146,6 +146,27 @@ def test_one_hot_targets_and_labels_give_the_same():
     )
 
 
+def test_one_hot_targets_keep_the_digits_that_labels_keep():
+    z, label = np.array([0.0, -50.0]), np.array(0)
+    by_label = layers.CrossEntropy().jacobian(z, label)
+    np.testing.assert_allclose(layers.CrossEntropy().jacobian(z, np.array([1.0, 0.0])), by_label, rtol=1e-15)
+    soft = np.array([1 - 2.0**-40, 2.0**-40])
+    expected = 2.0**-40 - np.exp(-50.0)
+    np.testing.assert_allclose(layers.CrossEntropy().jacobian(z, soft), [expected, -expected], rtol=1e-12)
+
+
+def test_a_class_that_is_ruled_out_and_not_wanted_costs_nothing():
+    """Its logit is -inf, its logarithm too, and 0 log 0 counts as 0."""
+    z, t = np.array([[0.0, -np.inf, 1.0]]), np.array([[0.25, 0.0, 0.75]])
+    rest = [0, 2]
+    np.testing.assert_allclose(layers.CrossEntropy()(z, t), layers.CrossEntropy()(z[:, rest], t[:, rest]), rtol=1e-15)
+    first = 1 / (1 + np.e) - 0.25
+    expected = np.array([[first, 0.0, -first]])
+    np.testing.assert_allclose(layers.CrossEntropy().jacobian(z, t), expected, rtol=1e-14)
+    np.testing.assert_allclose(md.grad(layers.CrossEntropy())(z, t), expected, rtol=1e-14)
+    assert layers.CrossEntropy()(z, np.array([[0.0, 1.0, 0.0]])) == np.inf
+
+
 def test_the_loss_of_a_batch_given_twice_is_the_same_and_its_gradient_half():
     rng = np.random.default_rng(3)
     for name, (loss, targets, _) in LOSSES.items():
