@@ -1,0 +1,91 @@
+"""First weights have the variances and the singular values that are promised, wherever they stand in a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mathdl import layers
+from mathdl.autodiff.trees import leaves
+from mathdl.errors import InvalidInput
+from mathdl.gradient_flow import he, lsuv, orthogonal, xavier
+from mathdl.network import Network
+
+BLOCK = Network(norm=layers.LayerNorm(), inner=layers.Affine(400))
+NET = Network(first=layers.Affine(400), block=layers.Residual(BLOCK), bend=layers.Tanh(), out=layers.Affine(200))
+SHAPE = (2, 100)
+CONV = Network(conv=layers.Conv2d(60, (3, 2)), line=layers.Reshape((60, -1)), one=layers.Conv1d(50, 4))
+CONV_SHAPE = (1, 40, 5, 6)
+
+
+def near(W, variance):
+    assert abs(np.mean(W)) < 5 * np.sqrt(variance / W.size)
+    assert abs(np.var(W) / variance - 1) < 5 * np.sqrt(2 / W.size)
+
+
+def test_xavier_and_he():
+    for draw, variance in ((xavier, lambda m, n: 2 / (n + m)), (he, lambda m, n: 2 / n)):
+        params = draw(NET, SHAPE, 1)
+        near(params["first"]["W"], variance(400, 100))
+        near(params["block"]["inner"]["W"], variance(400, 400))
+        near(params["out"]["W"], variance(200, 400))
+        conv = draw(CONV, CONV_SHAPE, 1)
+        near(conv["conv"]["K"], variance(60 * 6, 40 * 6))
+        near(conv["one"]["K"], variance(50 * 4, 60 * 4))
+
+
+def test_orthogonal_weights_have_one_singular_value():
+    for params, keys in (
+        (orthogonal(NET, SHAPE, 2, gain=1.5), [("first", "W"), ("out", "W")]),
+        (orthogonal(CONV, CONV_SHAPE, 2, gain=1.5), [("conv", "K"), ("one", "K")]),
+    ):
+        for name, key in keys:
+            W = params[name][key]
+            values = np.linalg.svd(W.reshape(len(W), -1), compute_uv=False)
+            np.testing.assert_allclose(values, 1.5)
+
+
+def test_orthogonal_weights_are_uniform():
+    """Without the signs the first entry would always have one sign."""
+    network = Network(out=layers.Affine(2))
+    firsts = [orthogonal(network, (1, 2), seed)["out"]["W"][0, 0] for seed in range(300)]
+    assert abs(np.mean(np.sign(firsts))) < 0.2
+
+
+@pytest.mark.parametrize("draw", [xavier, he, orthogonal])
+def test_all_else_is_as_the_network_makes_it_and_the_seed_decides(draw):
+    one, same, other = (draw(NET, SHAPE, seed) for seed in (3, np.random.default_rng(3), 4))
+    assert all(np.array_equal(a, b) for a, b in zip(leaves(one), leaves(same), strict=True))
+    assert not np.array_equal(one["out"]["W"], other["out"]["W"])
+    np.testing.assert_array_equal(one["block"]["norm"]["scale"], 1.0)
+    assert not np.any(one["first"]["b"])
+    assert NET(one, np.ones(SHAPE)).shape == (2, 200)
+
+
+def test_lsuv_makes_every_output_vary_by_one():
+    X = np.random.default_rng(0).normal(size=(300, 40, 5, 6))
+    params = orthogonal(CONV, CONV_SHAPE, 0, gain=4.0)
+    before = [leaf.copy() for leaf in leaves(params)]
+    scaled = lsuv(CONV, params, X, tolerance=1e-6)
+    outputs = CONV.outputs(scaled, X)
+    for name in ("conv", "one"):
+        assert np.var(outputs[name]) == pytest.approx(1, abs=1e-6)
+    assert all(map(np.array_equal, before, leaves(params)))
+    ratio = scaled["conv"]["K"] / params["conv"]["K"]
+    np.testing.assert_allclose(ratio, ratio.flat[0])
+
+
+def test_lsuv_in_a_network_in_a_network():
+    network = Network(inner=Network(a=layers.Affine(30), bend=layers.Tanh()), out=layers.Affine(5))
+    X = np.random.default_rng(1).normal(size=(500, 10))
+    params = lsuv(network, network.initial(X.shape), X, tolerance=0.01)
+    assert np.var(network(params, X)) == pytest.approx(1, abs=0.011)
+    assert np.var(layers.Affine()(params["inner"]["a"], X)) == pytest.approx(1, abs=0.011)
+
+
+def test_bad_input():
+    with pytest.raises(InvalidInput, match=r"gain: got 0; wanted a positive number"):
+        orthogonal(NET, SHAPE, gain=0)
+    network = Network(out=layers.Affine(5))
+    with pytest.raises(InvalidInput, match=r"X: got outputs of layer 'out' with variance 0"):
+        lsuv(network, network.initial((2, 3)), np.zeros((4, 3)))
