@@ -27,8 +27,6 @@ def test_where_it_settles_is_a_fixed_point(layer, weights, biases):
         return
 
     def mean(function):
-        density = np.exp(-0.5) if function is None else None
-        assert density is None
         value, _ = integrate.quad(
             lambda z: np.exp(-z * z / 2) / np.sqrt(2 * np.pi) * function(np.sqrt(found.variance) * z),
             -12,

@@ -59,9 +59,9 @@ def test_a_large_jacobian_is_not_built():
             return super().pull(params, kept, g)
 
     network = Network(count=Counting())
-    x = np.linspace(0.0, 3.0, 1000)
+    x = np.concatenate([[0.0, 0.3, 0.6, 0.9, 1.2], np.linspace(2.0, 3.0, 995)])
     found = singular_values(network, {}, x, 5)
-    np.testing.assert_allclose(found, np.sort(1 - np.tanh(x) ** 2)[::-1][:5], rtol=1e-6)
+    np.testing.assert_allclose(found, 1 - np.tanh(x[:5]) ** 2, rtol=1e-9)
     assert 10 < len(calls) < 1000
 
 
