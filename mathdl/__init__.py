@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 from mathdl import errors
 
 if TYPE_CHECKING:
-    from mathdl import autodiff, checking, exercises, layers, network, numeric, plot, sparse, symbolic
+    from mathdl import (
+        autodiff,
+        checking,
+        exercises,
+        gradient_flow,
+        layers,
+        network,
+        numeric,
+        plot,
+        sensitivity,
+        sparse,
+        symbolic,
+    )
     from mathdl.autodiff import compile, flatten, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from mathdl.checking import check_jacobian
     from mathdl.diagnosis import diagnose
@@ -28,6 +40,7 @@ __all__ = [
     "exercises",
     "flatten",
     "grad",
+    "gradient_flow",
     "hessian",
     "hvp",
     "jacobian",
@@ -36,6 +49,7 @@ __all__ = [
     "network",
     "numeric",
     "plot",
+    "sensitivity",
     "sparse",
     "symbolic",
     "value_and_grad",
@@ -47,10 +61,12 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "autodiff": ("mathdl.autodiff", None),
     "checking": ("mathdl.checking", None),
     "exercises": ("mathdl.exercises", None),
+    "gradient_flow": ("mathdl.gradient_flow", None),
     "layers": ("mathdl.layers", None),
     "network": ("mathdl.network", None),
     "numeric": ("mathdl.numeric", None),
     "plot": ("mathdl.plot", None),
+    "sensitivity": ("mathdl.sensitivity", None),
     "sparse": ("mathdl.sparse", None),
     "symbolic": ("mathdl.symbolic", None),
     "check_jacobian": ("mathdl.checking", "check_jacobian"),

@@ -1,0 +1,220 @@
+"""Which entries of the input an output listens to, at one input: gradients, and averages of gradients.
+
+Explained in the chapter *Sensitivity*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mathdl.arrays import as_point
+from mathdl.autodiff import grad
+from mathdl.errors import InvalidInput
+
+__all__ = ["Attribution", "input_times_gradient", "integrated_gradients", "saliency", "smooth_grad"]
+
+Function = Callable[[Any], Any]
+
+
+def chosen(f: Function, x: Any, target: int | tuple[int, ...] | None) -> Function:
+    """The one output of f that is asked about, as a function of a single number."""
+    shape = np.shape(f(x))
+    if target is None:
+        if shape != ():
+            raise InvalidInput("target", "None", f"the index of one output, since f gives shape {shape}")
+        return f
+    place = target if isinstance(target, tuple) else (target,)
+    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in place)
+    fits = len(place) == len(shape) and whole and all(-n <= k < n for k, n in zip(place, shape, strict=True))
+    if not fits:
+        raise InvalidInput("target", repr(target), f"the index of one entry of an output of shape {shape}")
+    return lambda x: f(x)[place]
+
+
+def saliency(f: Function, x: Any, target: int | tuple[int, ...] | None = None) -> Any:
+    """The gradient of one output: a row of the Jacobian, in the shape of x.
+
+    It says how the output answers to small changes of each entry, here and now. An entry that matters may have a
+    gradient of zero, where the output is saturated.
+
+    Parameters
+    ----------
+    f : callable
+        A differentiable NumPy function; ``lambda x: network(params, x[np.newaxis])[0]`` for a network and one input.
+    x : ndarray
+    target : int or tuple of int, optional
+        Which output; not needed where there is a single one.
+
+    Returns
+    -------
+    ndarray, the shape of x
+        In units of the output by units of the input.
+
+    Raises
+    ------
+    InvalidInput
+        If ``target`` is no index of an output.
+    NotDifferentiable
+        If f is not a differentiable NumPy function.
+
+    References
+    ----------
+    Chapter *Sensitivity*. K. Simonyan, A. Vedaldi and A. Zisserman, ICLR workshop (2014), arXiv:1312.6034.
+
+    Examples
+    --------
+    >>> saliency(lambda x: np.array([x[0] * x[1], x[1] ** 2]), np.array([3.0, 2.0]), target=1)
+    array([0., 4.])
+    """
+    x = as_point(x)
+    return grad(chosen(f, x, target))(x)
+
+
+def input_times_gradient(f: Function, x: Any, target: int | tuple[int, ...] | None = None) -> Any:
+    """x times the gradient, entry by entry: what each would add if f were linear, and passed through zero.
+
+    For functions with f(t x) = t f(x) for t > 0, such as ReLU networks without biases, the entries add up to f(x).
+
+    Parameters
+    ----------
+    f, x, target
+        As in `saliency`.
+
+    Returns
+    -------
+    ndarray, the shape of x
+        In units of the output.
+
+    References
+    ----------
+    Chapter *Sensitivity*. A. Shrikumar et al., arXiv:1605.01713 (2016).
+
+    Examples
+    --------
+    >>> input_times_gradient(lambda x: 3 * x[0] - x[1], np.array([2.0, 5.0]))
+    array([ 6., -5.])
+    """
+    return as_point(x) * saliency(f, x, target)
+
+
+class Attribution(NamedTuple):
+    """What integrated gradients give.
+
+    Attributes
+    ----------
+    values : ndarray, the shape of x
+        The share of each entry in f(x) - f(baseline), in units of the output.
+    residual : float
+        f(x) - f(baseline) less the sum of the values: zero but for the error of the quadrature.
+    """
+
+    values: Any
+    residual: float
+
+
+def integrated_gradients(
+    f: Function, x: Any, baseline: Any = None, target: int | tuple[int, ...] | None = None, steps: int = 64
+) -> Attribution:
+    """The change of an output from a baseline to x, divided among the entries of x.
+
+    The gradient is integrated along the straight line from b to x, and multiplied by x - b:
+
+        a_i = (x_i - b_i) ∫₀¹ ∂f/∂x_i (b + t (x - b)) dt,   with   Σ a_i = f(x) - f(b),
+
+    the fundamental theorem of calculus along that line (**completeness**). The integral is a Gauss–Legendre sum, exact
+    to rounding for smooth f and enough steps; where f has kinks its error falls like 1 / steps.
+
+    Parameters
+    ----------
+    f, x, target
+        As in `saliency`.
+    baseline : ndarray, the shape of x, optional
+        An input that says nothing, such as a blank image; zeros by default.
+    steps : int
+        How many gradients.
+
+    Returns
+    -------
+    Attribution
+
+    Raises
+    ------
+    InvalidInput
+        If the baseline has another shape, or ``steps`` is no positive integer.
+
+    References
+    ----------
+    Chapter *Sensitivity*. M. Sundararajan, A. Taly and Q. Yan, Proc. 34th ICML (2017) 3319.
+
+    Examples
+    --------
+    >>> a = integrated_gradients(lambda x: x[0] * x[1], np.array([2.0, 3.0]))
+    >>> a.values.round(12), abs(a.residual) < 1e-12
+    (array([3., 3.]), True)
+    """
+    x = as_point(x)
+    b = np.zeros_like(x) if baseline is None else as_point(baseline, "baseline")
+    if b.shape != x.shape:
+        raise InvalidInput("baseline", f"shape {b.shape}", f"shape {x.shape}, that of x")
+    want_count(steps, "steps")
+    one = chosen(f, x, target)
+    slope = grad(one)
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    mean = sum(w / 2 * slope(b + (1 + t) / 2 * (x - b)) for t, w in zip(nodes, weights, strict=True))
+    values = (x - b) * mean
+    return Attribution(values, float(one(x)) - float(one(b)) - float(np.sum(values)))
+
+
+def smooth_grad(
+    f: Function,
+    x: Any,
+    spread: float,
+    target: int | tuple[int, ...] | None = None,
+    samples: int = 50,
+    seed: int = 0,
+) -> Any:
+    """The mean gradient over normal noise around x: it is the gradient of f smoothed by that noise.
+
+    Parameters
+    ----------
+    f, x, target
+        As in `saliency`.
+    spread : float
+        The standard deviation of the noise, in units of x.
+    samples : int
+        How many gradients; the mean's own error falls like 1 / √samples.
+    seed : int
+
+    Returns
+    -------
+    ndarray, the shape of x
+
+    Raises
+    ------
+    InvalidInput
+        If ``spread`` is negative, or ``samples`` no positive integer.
+
+    References
+    ----------
+    Chapter *Sensitivity*. D. Smilkov et al., arXiv:1706.03825 (2017).
+
+    Examples
+    --------
+    >>> smooth_grad(lambda x: np.sum(np.maximum(x, 0)), np.zeros(1), spread=1.0, samples=2000).round(1)
+    array([0.5])
+    """
+    x = as_point(x)
+    if not isinstance(spread, (int, float)) or not 0 <= spread < np.inf:
+        raise InvalidInput("spread", repr(spread), "a number, not negative")
+    want_count(samples, "samples")
+    slope, rng = grad(chosen(f, x, target)), np.random.default_rng(seed)
+    return sum(slope(x + spread * rng.normal(size=x.shape)) for _ in range(samples)) / samples
+
+
+def want_count(value: Any, name: str) -> None:
+    """Raise `InvalidInput` unless it is a positive integer."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise InvalidInput(name, repr(value), "an integer, at least 1")

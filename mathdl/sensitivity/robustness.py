@@ -1,0 +1,219 @@
+"""How little fools a function, and what keeps it from being fooled: adversarial steps, Lipschitz bounds, penalties.
+
+Explained in the chapter *Sensitivity*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mathdl.arrays import as_point
+from mathdl.autodiff import grad, jacobian, value_and_grad
+from mathdl.errors import InvalidInput
+from mathdl.sensitivity.attribution import want_count
+
+__all__ = ["Bounds", "adversarial", "jacobian_penalty", "lipschitz_bounds"]
+
+Function = Callable[[Any], Any]
+_NORMS = ("l2", "linf")
+
+
+def adversarial(
+    loss: Function, x: Any, radius: float, norm: str = "linf", steps: int = 1, bounds: tuple[float, float] | None = None
+) -> Any:
+    """An input near x at which the loss is as large as a few steps can make it.
+
+    One step in the norm "linf" is x + radius · sign(gradient), the fast gradient sign method; in "l2" it is along the
+    gradient itself. Several steps are each 2.5 / steps of the radius, with the way back to the ball of that radius.
+
+    Parameters
+    ----------
+    loss : callable
+        A differentiable NumPy function from x to a number, such as the cross-entropy of the true label.
+    x : ndarray
+    radius : float
+        How far from x, in that norm, not negative.
+    norm : {"linf", "l2"}
+        The largest entry of the change, or its Euclidean length.
+    steps : int
+    bounds : tuple (least, largest), optional
+        Of the entries, such as (0, 1) for pixels; x must be within.
+
+    Returns
+    -------
+    ndarray, the shape of x
+
+    Raises
+    ------
+    InvalidInput
+        If a number is out of range, the norm unknown, or x outside the bounds.
+
+    References
+    ----------
+    Chapter *Sensitivity*. I. J. Goodfellow, J. Shlens and C. Szegedy, ICLR (2015), arXiv:1412.6572; A. Madry et al.,
+    ICLR (2018), arXiv:1706.06083.
+
+    Examples
+    --------
+    >>> adversarial(lambda x: x[0] - 2 * x[1], np.zeros(2), radius=0.1)
+    array([ 0.1, -0.1])
+    """
+    x = as_point(x)
+    if not isinstance(radius, (int, float)) or not 0 <= radius < math.inf:
+        raise InvalidInput("radius", repr(radius), "a number, not negative")
+    if norm not in _NORMS:
+        raise InvalidInput("norm", repr(norm), f"one of {', '.join(map(repr, _NORMS))}")
+    want_count(steps, "steps")
+    least, largest = (-math.inf, math.inf) if bounds is None else bounds
+    if not np.all((least <= x) & (x <= largest)):
+        raise InvalidInput("x", f"entries from {np.min(x):g} to {np.max(x):g}", f"entries within the bounds {bounds}")
+    slope, near = grad(loss), x
+    length = radius if steps == 1 else 2.5 * radius / steps
+    for _ in range(steps):
+        near = x + _within(near + length * _direction(slope(near), norm) - x, radius, norm)
+        near = np.clip(near, least, largest)
+    return near
+
+
+def _direction(g: Any, norm: str) -> Any:
+    """The unit step, in this norm, that a linear loss gains most from; zero where the gradient is."""
+    if norm == "linf":
+        return np.sign(g)
+    size = np.linalg.norm(g)
+    return g / size if size else np.zeros_like(g)
+
+
+def _within(step: Any, radius: float, norm: str) -> Any:
+    if norm == "linf":
+        return np.clip(step, -radius, radius)
+    size = np.linalg.norm(step)
+    return step * (radius / size) if size > radius else step
+
+
+def jacobian_penalty(f: Callable[[Any, Any], Any], params: Any, X: Any, norm: str = "frobenius") -> tuple[float, Any]:
+    """The mean of ‖J‖² over some inputs, with J the Jacobian of f by its input, and its gradient by the parameters.
+
+    Added to a loss it makes a function that small changes of the input move little. Its gradient is a second derivative:
+    the Jacobian is differentiated once more, by the parameters.
+
+    Parameters
+    ----------
+    f : callable (params, x) -> ndarray
+        A differentiable NumPy function of parameters and one input.
+    params : tree of ndarray
+    X : ndarray, shape (N, ...)
+        The inputs, one a row.
+    norm : {"frobenius", "spectral"}
+        The sum of squares of all entries, or the square of the largest singular value. For the latter the singular
+        vectors u, v are held constant and the derivative of (uᵀ J v)² is taken, which is that of σ² where σ is single.
+
+    Returns
+    -------
+    value : float
+    gradient : tree like ``params``
+
+    Raises
+    ------
+    InvalidInput
+        If there are no inputs, or the norm is unknown.
+
+    References
+    ----------
+    Chapter *Sensitivity*. H. Drucker and Y. Le Cun, IEEE Trans. Neural Networks 3 (1992) 991; J. Sokolić, R. Giryes,
+    G. Sapiro and M. Rodrigues, IEEE Trans. Signal Process. 65 (2017) 4265.
+
+    Examples
+    --------
+    >>> jacobian_penalty(lambda W, x: W @ x, np.array([[1.0, 2.0]]), np.ones((3, 2)))
+    (5.0, array([[2., 4.]]))
+    """
+    X = as_point(X, "X")
+    if X.ndim == 0:
+        raise InvalidInput("X", "a single number", "inputs, one a row")
+    if norm not in ("frobenius", "spectral"):
+        raise InvalidInput("norm", repr(norm), "'frobenius' or 'spectral'")
+
+    def penalty(params: Any) -> Any:
+        return sum(_square(lambda x: f(params, x), x, norm) for x in X) / len(X)
+
+    value, gradient = value_and_grad(penalty)(params)
+    return float(value), gradient
+
+
+def _square(f: Function, x: Any, norm: str) -> Any:
+    J = jacobian(f)(x)
+    J = np.reshape(J, (-1, x.size))
+    if norm == "frobenius":
+        return np.sum(J * J)
+    return np.linalg.norm(J, 2) ** 2
+
+
+class Bounds(NamedTuple):
+    """How fast a function can change.
+
+    Attributes
+    ----------
+    lower : float
+        The largest ‖J‖ found at some points: the function does change as fast as this.
+    upper : float
+        A bound for every point; infinity where none is known.
+    """
+
+    lower: float
+    upper: float
+
+
+def lipschitz_bounds(
+    f: Function, x: Any, radius: float, samples: int = 100, seed: int = 0, upper: float = math.inf
+) -> Bounds:
+    """How fast f can change near x: the largest ‖J‖₂ among random points of the ball of that radius, from below.
+
+    Parameters
+    ----------
+    f : callable
+        A differentiable NumPy function.
+    x : ndarray
+    radius : float
+        Of the ball, in Euclidean length.
+    samples : int
+        How many points; x is the first of them.
+    seed : int
+    upper : float
+        A bound from above, if there is one: for a chain of layers the product of their norms,
+        ``np.prod([np.linalg.norm(W, 2) for W in weights])``, times the largest slope of each activation.
+
+    Returns
+    -------
+    Bounds
+
+    Raises
+    ------
+    InvalidInput
+        If a number is out of range, or what was found contradicts the bound from above.
+
+    References
+    ----------
+    Chapter *Sensitivity*. C. Szegedy et al., ICLR (2014), arXiv:1312.6199, section 4.3.
+
+    Examples
+    --------
+    >>> lipschitz_bounds(lambda x: np.tanh(3 * x), np.zeros(2), radius=1.0, upper=3.0)
+    Bounds(lower=3.0, upper=3.0)
+    """
+    x = as_point(x)
+    if not isinstance(radius, (int, float)) or not 0 <= radius < math.inf:
+        raise InvalidInput("radius", repr(radius), "a number, not negative")
+    want_count(samples, "samples")
+    slope, rng, lower = jacobian(f), np.random.default_rng(seed), 0.0
+    for k in range(samples):
+        v = rng.normal(size=x.shape)
+        length = radius * rng.random() ** (1 / x.size)  # uniform in the ball
+        point = x if k == 0 else x + length * v / np.linalg.norm(v)
+        lower = max(lower, float(np.linalg.norm(np.reshape(slope(point), (-1, x.size)), 2)))
+    if lower > upper * (1 + 1e-9):
+        raise InvalidInput("upper", f"{upper:g}", f"at least {lower:g}, which was found near x")
+    return Bounds(lower, float(upper))
