@@ -97,7 +97,7 @@ def _within(step: Any, radius: float, norm: str) -> Any:
 def jacobian_penalty(f: Callable[[Any, Any], Any], params: Any, X: Any, norm: str = "frobenius") -> tuple[float, Any]:
     """The mean of ‖J‖² over some inputs, with J the Jacobian of f by its input, and its gradient by the parameters.
 
-    Added to a loss it makes a function that small changes of the input move little. Its gradient is a second derivative:
+    Added to a loss it makes a function that small changes of the input move little. Its gradient is a second one:
     the Jacobian is differentiated once more, by the parameters.
 
     Parameters
