@@ -28,6 +28,7 @@ CHAPTERS = (
     "automatic_differentiation",
     "structure_and_sparsity",
     "second_derivatives",
+    "backpropagation",
     "numbers_that_misbehave",
 )
 
