@@ -154,6 +154,16 @@ def test_the_average_of_unequal_batches():
     np.testing.assert_allclose(variance, np.mean([b.var(axis=0, ddof=1) for b in batches], axis=0))
 
 
+def test_batches_after_the_first_hundred_count_one_hundredth():
+    network = Network(norm=layers.BatchNorm(), out=layers.Affine(3))
+    fitted = fit(network, network.initial(X.shape), X, LABELS, epochs=75, batch=12, seed=3, progress=False)
+    rng, expected = np.random.default_rng(3), np.zeros(4)
+    batches = [X[rows] for _ in range(75) for rows in np.array_split(rng.permutation(23), 2)]
+    for k, batch in enumerate(batches):
+        expected += max(1 / (k + 1), 0.01) * (batch.mean(axis=0) - expected)
+    np.testing.assert_allclose(fitted.network.layers["norm"].statistics[0], expected)
+
+
 def test_what_a_watcher_sees():
     steps = []
     fitted = fit(NET, PARAMS, X, LABELS, watch=lambda step: steps.append(step), **QUICK)
