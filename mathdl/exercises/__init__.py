@@ -28,6 +28,7 @@ CHAPTERS = (
     "automatic_differentiation",
     "structure_and_sparsity",
     "second_derivatives",
+    "layer_jacobians",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
