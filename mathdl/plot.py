@@ -276,7 +276,7 @@ def jacobians(matrices: Mapping[str, ArrayLike], title: str = "") -> tuple[Figur
         raise InvalidInput("matrices", "none", "a Jacobian for each name")
     count = len(matrices)
     figure, axes = plt.subplots(
-        count, 2, figsize=(5.2, 1.75 * count + 0.4 * bool(title)), width_ratios=(1.5, 1), squeeze=False
+        count, 2, figsize=(5.2, 1.8 * count + 0.4 * bool(title)), width_ratios=(1.25, 1), squeeze=False
     )
     for (left, right), (name, values) in zip(axes, matrices.items(), strict=True):
         J = np.asarray(values, dtype=float)
@@ -284,6 +284,7 @@ def jacobians(matrices: Mapping[str, ArrayLike], title: str = "") -> tuple[Figur
             raise InvalidInput(f"matrices[{name!r}]", f"shape {J.shape}", "a matrix with shape (m, n)")
         matrix(J, name, xlabel=f"{J.shape[1]} inputs", ylabel=f"{J.shape[0]} outputs", axis=left)
         left.set(xticks=[], yticks=[])
+        left.set_title(name, loc="left").set_in_layout(False)  # a long name may reach beyond its axes
         left.spines[:].set(visible=True, color="0.6", linewidth=0.8)
         _singular_values(J, right)
     if title:
@@ -313,7 +314,7 @@ def _singular_values(J: NDArray[np.float64], axis: Axes) -> None:
     axis.set(xlim=(0, n + 1), ylim=(0, 1.15 * (sigma[0] or 1.0)), xlabel="singular values")
     axis.locator_params(axis="x", integer=True, nbins=4)
     axis.locator_params(axis="y", nbins=3)
-    axis.set_title(f"rank {n - lost.sum()}, forgets {lost.sum()}", loc="left")
+    axis.set_title(f"rank {n - lost.sum()}, forgets {lost.sum()}", loc="left", fontsize=10)
 
 
 def pattern(
