@@ -275,20 +275,22 @@ def jacobians(matrices: Mapping[str, ArrayLike], title: str = "") -> tuple[Figur
     if not matrices:
         raise InvalidInput("matrices", "none", "a Jacobian for each name")
     count = len(matrices)
-    figure, axes = plt.subplots(
-        count, 2, figsize=(5.2, 1.8 * count + 0.4 * bool(title)), width_ratios=(1.25, 1), squeeze=False
-    )
+    height = 1.8 * count + 0.3 * bool(title)
+    figure, axes = plt.subplots(count, 2, figsize=(5.2, height), layout="none", squeeze=False)
+    # placed by hand, in inches: names and ranks may be wider than their axes, which a layout engine would make room for
+    top = 1 - (0.6 if title else 0.3) / height
+    figure.subplots_adjust(left=0.07, right=0.99, top=top, bottom=0.5 / height, wspace=0.25, hspace=0.75)
     for (left, right), (name, values) in zip(axes, matrices.items(), strict=True):
         J = np.asarray(values, dtype=float)
         if J.ndim != 2 or J.size == 0:
             raise InvalidInput(f"matrices[{name!r}]", f"shape {J.shape}", "a matrix with shape (m, n)")
         matrix(J, name, xlabel=f"{J.shape[1]} inputs", ylabel=f"{J.shape[0]} outputs", axis=left)
-        left.set(xticks=[], yticks=[])
-        left.set_title(name, loc="left").set_in_layout(False)  # a long name may reach beyond its axes
+        left.set(xticks=[], yticks=[], anchor="W")
+        left.set_title(name, loc="left", fontsize=10)
         left.spines[:].set(visible=True, color="0.6", linewidth=0.8)
         _singular_values(J, right)
     if title:
-        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+        figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", fontsize=11)
     return figure, axes
 
 
