@@ -12,15 +12,18 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
 
@@ -33,7 +36,27 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_js_file("course.js", loading_method="defer")
     app.add_css_file("course.css", priority=900)
     app.connect("html-page-context", finish_page, priority=900)
+    Collector.assign_section_numbers = numbered_by_file(Collector.assign_section_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Let ``14-name.md`` be chapter 14, and its sections and figures 14.1, whether or not 12 and 13 are written."""
+
+    def assign_section_numbers(self: Any, env: Any) -> list[str]:
+        before = env.toc_secnumbers
+        assign(self, env)
+        for page, sections in env.toc_secnumbers.items():
+            if chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
+                first = int(chapter[1])
+                for anchor, number in sections.items():
+                    sections[anchor] = number and (first, *number[1:])
+                for title in (env.titles[page], *env.tocs[page].findall(nodes.reference)):
+                    if title.get("secnumber"):
+                        title["secnumber"] = [first, *title["secnumber"][1:]]
+        return [page for page, sections in env.toc_secnumbers.items() if sections != before.get(page)]
+
+    return assign_section_numbers
 
 
 def node() -> str:

@@ -29,6 +29,8 @@ CHAPTERS = (
     "structure_and_sparsity",
     "second_derivatives",
     "layer_jacobians",
+    "backpropagation",
+    "numbers_that_misbehave",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else

@@ -27,17 +27,19 @@ class Elementwise(Layer):
     Chapter *Layer Jacobians*, "Elementwise".
     """
 
+    by_output = False  # whether the slope needs the output, and not the input: the other is not kept
+
     def function(self, x: Any) -> Any:
         """The value at each entry."""
         raise NotImplementedError
 
     def slope(self, x: Any, y: Any) -> Any:
-        """The derivative at each entry, from the input or from the output, whichever is cheaper."""
+        """The derivative at each entry, from the input or from the output; the one that is not kept is None."""
         raise NotImplementedError
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         y = self.function(x)
-        return y, (x, y)
+        return y, (None, y) if self.by_output else (x, None)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
         return self.slope(*kept) * dx
@@ -67,14 +69,16 @@ class ReLU(Elementwise):
            [0., 0., 1.]])
     """
 
+    by_output = True
+
     def function(self, x: Any) -> Any:
         return np.maximum(x, 0.0)
 
     def slope(self, x: Any, y: Any) -> Any:
-        return np.asarray(x > 0, dtype=x.dtype)
+        return np.asarray(y > 0, dtype=y.dtype)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
-        return {}, g * (kept[0] > 0)
+        return {}, g * (kept[1] > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,8 @@ class Tanh(Elementwise):
     array([[1.]])
     """
 
+    by_output = True
+
     def function(self, x: Any) -> Any:
         return np.tanh(x)
 
@@ -144,7 +150,7 @@ class Sigmoid(Elementwise):
         return expit(x)
 
     def slope(self, x: Any, y: Any) -> Any:
-        return y * expit(-x)  # 1 - y would lose the digits of a small slope at large x
+        return expit(x) * expit(-x)  # y (1 - y) would lose the digits of a small slope at large x
 
 
 @dataclass(frozen=True, eq=False)

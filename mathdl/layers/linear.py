@@ -112,8 +112,9 @@ def _rows(x: Any) -> Any:
 class Embedding(Layer):
     """Row x of a table: y = E[x], for integers x.
 
-    The parameter is ``E``, shape (k, n); x has any shape and y has shape (*x.shape, n). It is the affine map of one-hot
-    vectors, done without multiplying. There is no derivative by x: ``vjp`` gives None for it, ``jvp`` wants None.
+    The parameter is ``E``, shape (k, n); x has any shape and y has shape ``(*x.shape, n)``. It is the affine map of
+    one-hot vectors, done without multiplying. There is no derivative by x: ``vjp`` gives None for it, and ``jvp``
+    wants None.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ class Residual(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Layer):
-    """The same numbers of each example with other axes: x has shape (N, ...), and y has (N, *shape).
+    """The same numbers of each example with other axes: x has shape (N, ...), y has ``(N, *shape)``.
 
     Between a row of 64 pixels and an image of one channel, or between images and rows. J is the identity.
 

@@ -70,10 +70,10 @@ class Summary:
     >>> print(network.summary(network.initial((10, 4)), (10, 4)))
     layer  kind    output   parameters  kept  by input      by parameters     memory
     hidden Affine  (10, 8)          40    40     8 × 4             8 × 40     2.8 kB
-    gate   ReLU    (10, 8)           0   160     8 × 8                       512.0 B
+    gate   ReLU    (10, 8)           0    80     8 × 8                       512.0 B
     out    Affine  (10, 2)          18     0     2 × 8             2 × 18     416.0 B
-    whole  Network (10, 2)          58   200     2 × 4             2 × 58     992.0 B
-    The Jacobians are those of one example, in 8-byte numbers. A pass backward keeps 200 numbers for the batch
+    whole  Network (10, 2)          58   120     2 × 4             2 × 58     992.0 B
+    The Jacobians are those of one example, in 8-byte numbers. A pass backward keeps 120 numbers for the batch
     and builds none of them; a whole Jacobian takes 2 such passes for each example, one for each row.
     """
 

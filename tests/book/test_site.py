@@ -7,6 +7,7 @@ where the variable ``CI`` is set. Each check is tried on a page that is planted 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -222,6 +223,18 @@ def _about(document: browsing.Document, page: str) -> Iterator[str]:
         yield "the page does not link to the API entries it uses"
     if "cite" not in about.get_text().lower():
         yield "the page does not say how to cite it"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_has_the_number_of_its_file(documents: dict[str, browsing.Document], page: str) -> None:
+    """In its title, its sections, its figures and the contents, also where chapters before it are missing."""
+    number, soup = str(int(page.rpartition("/")[2].partition("-")[0])), documents[f"{page}.html"].soup
+    title = soup.select_one("h1 .section-number")
+    assert title is not None
+    assert title.get_text().strip() == number
+    inside = soup.select("article h2 .section-number, article figure .caption-number")
+    assert {re.sub(r"\D*(\d+)\..*", r"\1", e.get_text().strip()) for e in inside} == {number}
+    assert [e.get_text().partition(".")[0].strip() for e in soup.select("nav li.current.active > a")] == [number]
 
 
 @pytest.mark.parametrize("page", CHAPTERS)

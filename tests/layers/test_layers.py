@@ -5,9 +5,9 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from cases import CASES, VALUES, WAYS, Case, disagreement, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import CASES, VALUES, WAYS, Case, disagreement, units
 
 import mathdl as md
 from mathdl import layers

@@ -7,9 +7,9 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from cases import differences, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import differences, units
 
 import mathdl as md
 from mathdl import layers

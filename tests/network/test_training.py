@@ -320,7 +320,7 @@ def test_a_rate_that_is_too_large_is_an_error_and_no_nan():
 def test_a_gradient_that_is_not_finite_is_named_though_the_loss_is():
     class Steep(layers.Tanh):
         def slope(self, x, y):
-            return np.full_like(x, np.inf)
+            return np.full_like(y, np.inf)
 
     network = Network(hidden=layers.Affine(5), steep=Steep(), out=layers.Affine(3))
     with pytest.raises(NonFinite, match=r"layer 'hidden': its output is finite, the gradient of its parameters is not"):
