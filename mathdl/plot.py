@@ -285,7 +285,7 @@ def jacobians(matrices: Mapping[str, ArrayLike], title: str = "") -> tuple[Figur
         if J.ndim != 2 or J.size == 0:
             raise InvalidInput(f"matrices[{name!r}]", f"shape {J.shape}", "a matrix with shape (m, n)")
         matrix(J, name, xlabel=f"{J.shape[1]} inputs", ylabel=f"{J.shape[0]} outputs", axis=left)
-        left.set(xticks=[], yticks=[], anchor="W")
+        left.set(xticks=[], yticks=[], aspect="auto")
         left.set_title(name, loc="left", fontsize=10)
         left.spines[:].set(visible=True, color="0.6", linewidth=0.8)
         _singular_values(J, right)
