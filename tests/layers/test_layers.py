@@ -382,6 +382,12 @@ def test_the_first_of_several_largest_is_the_one_that_max_pooling_takes():
     np.testing.assert_array_equal(md.jacobian(lambda x: layer({}, x))(x)[0, 0, 0, 0, 0, 0], expected)
 
 
+def test_what_is_around_an_image_is_never_the_largest_and_counts_in_a_mean():
+    x = np.full((1, 1, 2), -3.0)
+    np.testing.assert_array_equal(layers.MaxPool1d(2, padding=1)({}, x), [[[-3.0, -3.0]]])
+    np.testing.assert_array_equal(layers.AveragePool1d(2, padding=1)({}, x), [[[-1.5, -1.5]]])
+
+
 def test_the_matrix_of_a_convolution_is_toeplitz():
     rng = np.random.default_rng(2)
     params = {"K": rng.normal(size=(1, 1, 3)), "b": rng.normal(size=1)}
@@ -541,6 +547,7 @@ BAD = {
     "kernel's b": (lambda: layers.Conv1d()({**KERNEL, "b": np.zeros(2)}, np.ones((1, 2, 4))), r"params\['b'\]: got"),
     "its channels": (lambda: layers.Conv1d()(KERNEL, np.ones((1, 3, 4))), r"x: got 3 channels.*wanted 2 channels"),
     "no room": (lambda: layers.Conv1d()(KERNEL, np.ones((1, 2, 2))), r"x: got shape \(1, 2, 2\); wanted room for a"),
+    "room around": (lambda: layers.MaxPool2d(2, padding=2), r"padding: got 2; wanted less than the size"),
     "no image": (lambda: layers.AveragePool2d()({}, np.ones((4, 4))), r"x: got shape \(4, 4\); wanted shape \(N, c, h"),
     "mask": (lambda: layers.Attention(np.ones((2, 2))), r"mask: got an array of float64.*a matrix of booleans"),
     "blind": (lambda: layers.Attention(np.array([[True], [False]])), r"mask: got a row without True, 1"),
