@@ -298,20 +298,22 @@ class _Run:
         if not hasattr(self.update, "advance"):
             self.vector = None
         self.state = self.update.initial(self.params if self.vector is None else self.vector)
+        self.redraws = self.network.redrawn(np.random.default_rng()) is not self.network
         self.gathered = None if self.vector is None else np.empty_like(self.vector)
 
     def epoch(self, X: Any, targets: Any, epoch: int, count: int, bar: Any) -> tuple[float, float]:
         """All data once, in batches: the mean loss, and the share of right labels (or NaN)."""
-        sums = np.zeros(2)
+        loss = right = 0.0
         for k, rows in enumerate(np.array_split(self.rng.permutation(len(X)), count)):
-            sums += len(rows) * np.array(self.step(X[rows], targets[rows], rows, epoch, k))
+            one, share = self.step(X[rows], targets[rows], rows, epoch, k)
+            loss += one * len(rows)
+            right += share * len(rows)
             bar.update()
-        loss, right = sums / len(X)
-        return float(loss), float(right)
+        return loss / len(X), right / len(X)
 
     def step(self, x: Any, t: Any, rows: Any, epoch: int, k: int) -> tuple[float, float]:
         """One step, with the rows of these numbers. The loss before it, and the share of right labels (or NaN)."""
-        network = self.network.redrawn(self.rng)
+        network = self.network.redrawn(self.rng) if self.redraws else self.network
         y, kept = network.value(self.params, x)
         value, of_loss = self.loss.value(y, t)
         measured, stack = network.measured_in(kept), list(kept)
