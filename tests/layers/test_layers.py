@@ -353,6 +353,19 @@ def test_a_mask_is_drawn_anew_for_a_step_and_none_in_evaluation():
     np.testing.assert_array_equal(layer.evaluating()({}, x), 2 * x)
 
 
+def test_a_layer_without_a_mask_or_statistics_of_its_own_stays_as_it_is():
+    residual = layers.Residual(layers.Affine())
+    assert residual.redrawn(np.random.default_rng(0)) is residual
+    fixed = layers.Residual(layers.BatchNorm((np.zeros(2), np.ones(2))))
+    saved = fixed.forward(NORM, ROWS)[1]
+    assert fixed.measured_in(saved.kept) is None
+    assert fixed.evaluating().layer is fixed.layer
+    measured = layers.Residual(layers.BatchNorm()).measured_in(
+        layers.Residual(layers.BatchNorm()).forward(NORM, ROWS)[1].kept
+    )
+    np.testing.assert_array_equal(measured, ([1.0, 1.0], [0.0, 0.0]))
+
+
 def test_what_the_parameters_alone_are_pulled_to_is_the_same():
     for name in CASES:
         case = case_of(name, 11)
