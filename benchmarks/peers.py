@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from benchmarks import solvers, sparse_peers
+from benchmarks import solvers, sparse_peers, steps
 from benchmarks.workloads import Case
 
 __all__ = ["PEERS", "Peer", "check", "is_installed"]
@@ -156,6 +156,8 @@ PEERS = {
     "sparsejac": Peer("sparsejac", sparse_peers.sparsejac),
     "scipy, groups": Peer("scipy", sparse_peers.scipy, tolerance=1e-5),
     "solvers": Peer("mathdl.sparse", solvers.ways, tolerance=1e-5),  # as exact as the solvers are asked to be
+    "network": Peer("mathdl.network", steps.mathdl, tolerance=1e-7),  # rounding grows from step to step
+    "torch, network": Peer("torch", steps.torch, tolerance=1e-7),
 }
 
 

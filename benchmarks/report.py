@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from benchmarks.memory import Peak
 from benchmarks.solvers import SOLVERS
 from benchmarks.sparse_workloads import SPARSE
+from benchmarks.steps import STEPS
 from benchmarks.workloads import WORKLOADS
 
 __all__ = ["GOALS", "Goal", "Results", "Row", "render"]
@@ -109,6 +110,10 @@ GOALS = [
     Goal(TRAINING, "traced ≤ jax, jit", _over("training", TRACED, "jax"), 1),
     Goal(COURSE, "compiled ≤ 0.25 × jax, jit", _over("course", COMPILED, "jax"), 0.25),
     Goal(COURSE, "traced ≤ 0.85 × jax, jit", _over("course", TRACED, "jax"), 0.85),
+    *(
+        Goal(STEPS[work].title, "fit ≤ 1.3 × the loop written by hand", _floor(work, "mathdl.network.fit"), 1.3)
+        for work in ("fit small", "fit large")
+    ),
     *_brusselator("bruss3", Fraction(1, 7)),
     *_brusselator("bruss4", Fraction(1, 6)),
     *_brusselator("bruss5", Fraction(65, 100)),
@@ -158,7 +163,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
 
 
 def _times(results: Results) -> Iterator[str]:
-    for key, workload in (WORKLOADS | SPARSE | SOLVERS).items():
+    for key, workload in (WORKLOADS | STEPS | SPARSE | SOLVERS).items():
         rows = [row for row in results.rows if row.work == key]
         floor = min((row.seconds for row in rows if row.who == "floor"), default=None)
         head = ["who", "time", f"÷ {workload.floor}", "allocator's defaults", "built in"]
@@ -198,7 +203,7 @@ def render(results: Results) -> str:
             "share a process, and their ratios are taken in it.",
             "Sparse: mathdl and asdex find the pattern, sparsejac and SciPy are given it; all are built twice, and the "
             "quicker counts.",
-            "A solver runs once to five times, in one process.",
+            "A solver, and a training, runs once to five times, in one process.",
             *_times(results), "",
             "## Import", "",
             *_table(

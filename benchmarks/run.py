@@ -22,12 +22,13 @@ from benchmarks.peers import PEERS, check, is_installed
 from benchmarks.report import Results, Row, render
 from benchmarks.solvers import SOLVERS
 from benchmarks.sparse_workloads import SPARSE
+from benchmarks.steps import STEPS
 from benchmarks.timing import FULL, QUICK, Effort, few, import_times, interleaved, timed
 from benchmarks.workloads import WORKLOADS as DENSE
 
 __all__ = ["main", "measure"]
 
-WORKLOADS = DENSE | SPARSE | SOLVERS
+WORKLOADS = DENSE | STEPS | SPARSE | SOLVERS
 RESULTS = Path(__file__).with_name("results.md")
 PROCESSES = 3  # of each kind: where the system puts a process and its threads decides on a factor of two
 # What keeps glibc from giving memory back to the system after each large array; other allocators ignore it.

@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
 class Workload(NamedTuple):
     title: str
-    derivative: str  # "jacobian", "value_and_grad", "sparse jacobian", "sparse hessian" or "solution"
+    derivative: str  # "jacobian", "value_and_grad", "sparse jacobian", "sparse hessian", "solution" or "step"
     floor: str
     peers: tuple[str, ...]
     make: Callable[[], Case]

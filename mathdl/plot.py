@@ -1,7 +1,7 @@
 """The book's style and the figures that recur: rows of small images, matrices and patterns, error curves, warped grids.
 
 Colour has one meaning throughout: what is pushed forward is orange, what is pulled back is blue, a Jacobian neutral.
-The functions draw what they are given and compute nothing; every chapter calls ``style()`` once.
+The functions draw what they are given (`jacobians` adds singular values); every chapter calls ``style()`` once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "DIVERGING", "SEQUENTIAL", "error_curves", "images", "matrix", "pattern", "style", "warped_grid"]
+__all__ = [
+    "COLORS",
+    "DIVERGING",
+    "SEQUENTIAL",
+    "error_curves",
+    "images",
+    "jacobians",
+    "matrix",
+    "pattern",
+    "style",
+    "warped_grid",
+]
 
 #: One colour for each quantity, from the colour-blind safe palette of Okabe and Ito (2008).
 COLORS: Mapping[str, str] = {
@@ -230,6 +241,82 @@ def matrix(
     else:
         axis.figure.colorbar(drawn, ax=axis, shrink=0.8)
     return axis
+
+
+def jacobians(matrices: Mapping[str, ArrayLike], title: str = "") -> tuple[Figure, NDArray[Any]]:
+    """Draw Jacobians as heat maps, each on a scale of its own, with its singular values and its rank beside it.
+
+    Singular values that count as zero, as in `numpy.linalg.matrix_rank`, are hollow, and so are the zeros of inputs
+    beyond the outputs: there is one marker for each input, and hollow ones count the dimensions of the null space.
+
+    Parameters
+    ----------
+    matrices : mapping of str to array_like, shape (m, n)
+        A Jacobian for each name. One of arrays with other axes is reshaped first, ``J.reshape(y.size, x.size)``.
+    title : str
+        What the figure shows, above all of them.
+
+    Returns
+    -------
+    figure, axes
+        ``axes`` has shape (number of matrices, 2).
+
+    Raises
+    ------
+    InvalidInput
+        If there is none, or one is not a matrix.
+
+    Examples
+    --------
+    >>> figure, axes = jacobians({"the mean of three": np.full((1, 3), 1 / 3)})
+    >>> axes[0, 1].get_title(loc="left")
+    'rank 1, forgets 2'
+    """
+    if not matrices:
+        raise InvalidInput("matrices", "none", "a Jacobian for each name")
+    count = len(matrices)
+    height = 1.8 * count + 0.3 * bool(title)
+    figure, axes = plt.subplots(count, 2, figsize=(5.2, height), layout="none", squeeze=False)
+    # placed by hand, in inches: names and ranks may be wider than their axes, which a layout engine would make room for
+    top = 1 - (0.6 if title else 0.3) / height
+    figure.subplots_adjust(left=0.07, right=0.99, top=top, bottom=0.5 / height, wspace=0.25, hspace=0.75)
+    for (left, right), (name, values) in zip(axes, matrices.items(), strict=True):
+        J = np.asarray(values, dtype=float)
+        if J.ndim != 2 or J.size == 0:
+            raise InvalidInput(f"matrices[{name!r}]", f"shape {J.shape}", "a matrix with shape (m, n)")
+        matrix(J, name, xlabel=f"{J.shape[1]} inputs", ylabel=f"{J.shape[0]} outputs", axis=left)
+        left.set(xticks=[], yticks=[], aspect="auto")
+        left.set_title(name, loc="left", fontsize=10)
+        left.spines[:].set(visible=True, color="0.6", linewidth=0.8)
+        _singular_values(J, right)
+    if title:
+        figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", fontsize=11)
+    return figure, axes
+
+
+def _singular_values(J: NDArray[np.float64], axis: Axes) -> None:
+    n = J.shape[1]
+    sigma = np.zeros(n)
+    found = np.linalg.svd(J, compute_uv=False)
+    sigma[: len(found)] = found
+    lost = sigma <= max(J.shape) * np.finfo(float).eps * sigma[0]
+    place, color = np.arange(1, n + 1), COLORS["jacobian"]
+    size = 4.0 if n <= _READABLE else 2.5
+    axis.plot(place[~lost], sigma[~lost], "o", color=color, markersize=size)
+    axis.plot(
+        place[lost],
+        np.zeros(lost.sum()),
+        "o",
+        color=color,
+        fillstyle="none",
+        markersize=size,
+        markeredgewidth=0.8,
+        clip_on=False,
+    )
+    axis.set(xlim=(0, n + 1), ylim=(0, 1.15 * (sigma[0] or 1.0)), xlabel="singular values")
+    axis.locator_params(axis="x", integer=True, nbins=4)
+    axis.locator_params(axis="y", nbins=3)
+    axis.set_title(f"rank {n - lost.sum()}, forgets {lost.sum()}", loc="left", fontsize=10)
 
 
 def pattern(

@@ -292,6 +292,57 @@ def test_pattern_refuses(arguments: tuple[Any, ...], says: str) -> None:
         plot.pattern(*arguments)
 
 
+# -- Jacobians -------------------------------------------------------------------------------------------------------
+
+
+def _markers(axis: Any) -> tuple[Any, Any]:
+    """The points of the singular values that are not zero (filled), and of those that are (hollow)."""
+    filled, hollow = axis.lines
+    assert (filled.get_fillstyle(), hollow.get_fillstyle()) == ("full", "none")
+    return filled.get_xydata(), hollow.get_xydata()
+
+
+def test_jacobians_draws_each_beside_its_singular_values() -> None:
+    wide, tall = np.diag([3.0, -4.0, 0.0, 0.0])[:3], np.array([[0.0], [2.0]])
+    figure, axes = plot.jacobians({"wide": wide, "tall": tall}, "two maps")
+    assert axes.shape == (2, 2)
+    assert figure.get_suptitle() == "two maps"
+    for (left, _), J, name in zip(axes, (wide, tall), ("wide", "tall"), strict=True):
+        np.testing.assert_array_equal(left.images[0].get_array(), J)
+        assert left.images[0].norm.vmax == -left.images[0].norm.vmin == np.abs(J).max()
+        assert left.get_title(loc="left") == name
+    assert (axes[0, 0].get_xlabel(), axes[0, 0].get_ylabel()) == ("4 inputs", "3 outputs")
+    filled, hollow = _markers(axes[0, 1])
+    np.testing.assert_allclose(filled, [[1, 4], [2, 3]])
+    np.testing.assert_array_equal(hollow, [[3, 0], [4, 0]])
+    assert axes[0, 1].get_title(loc="left") == "rank 2, forgets 2"
+    filled, hollow = _markers(axes[1, 1])
+    np.testing.assert_allclose(filled, [[1, 2]])
+    assert len(hollow) == 0
+    assert axes[1, 1].get_title(loc="left") == "rank 1, forgets 0"
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize(("m", "n", "rank"), [(6, 9, 4), (9, 6, 4), (5, 5, 5), (3, 8, 0)])
+def test_jacobians_counts_as_numpy_does(m: int, n: int, rank: int, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    J = scale * rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n))
+    _, axes = plot.jacobians({"J": J})
+    assert np.linalg.matrix_rank(J) == rank
+    assert axes[0, 1].get_title(loc="left") == f"rank {rank}, forgets {n - rank}"
+    filled, hollow = _markers(axes[0, 1])
+    assert (len(filled), len(hollow)) == (rank, n - rank)
+    top = axes[0, 1].get_ylim()[1]
+    assert top > max(filled[:, 1], default=0.0)
+
+
+def test_jacobians_refuses_what_it_cannot_draw() -> None:
+    with pytest.raises(InvalidInput, match="none"):
+        plot.jacobians({})
+    with pytest.raises(InvalidInput, match=r"matrices\['f'\]: got shape \(2, 2, 2\)"):
+        plot.jacobians({"f": np.zeros((2, 2, 2))})
+
+
 # -- error curves ----------------------------------------------------------------------------------------------------
 
 

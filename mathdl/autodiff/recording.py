@@ -74,6 +74,8 @@ class Recording:
         """Call a function with recorded arguments, and write the call down."""
         self.read_labels()
         args, kwargs = _settled(args), _settled(kwargs)
+        if any(map(_above, (*args, *kwargs.values()))):
+            return function(*args, **kwargs)  # an array of objects held traced numbers: those follow the call
         if function is sparse_product:
             args = (self._settled_matrix(args[0]), args[1])
         value = function(*_plain(args), **_plain(kwargs))
@@ -166,6 +168,8 @@ def recorded(x: Any) -> Any:
     found = next((entry for entry in array.flat if isinstance(entry, Recorded)), None)
     if found is None:
         return x
+    if any(map(_above, array.flat)):
+        return np.reshape(np.stack(array.ravel().tolist()), array.shape)
     return found.recording.call(np.array, (array.tolist(),), {})
 
 
@@ -241,6 +245,8 @@ class Recorded(Followed):
         if kwargs.get("out") is not None or method == "at":
             raise refuse(ufunc, "it writes into an existing array", "write y = y + x, not y += x or out=y")
         kwargs = {name: given for name, given in kwargs.items() if name != "out"}
+        if method == "reduce":
+            kwargs.setdefault("axis", 0)  # it is written as np.sum and its like, whose default is another
         return self.recording.call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -28,6 +28,7 @@ CHAPTERS = (
     "automatic_differentiation",
     "structure_and_sparsity",
     "second_derivatives",
+    "layer_jacobians",
     "backpropagation",
     "numbers_that_misbehave",
 )

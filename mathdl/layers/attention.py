@@ -15,7 +15,7 @@ import numpy as np
 from mathdl.arrays import describe
 from mathdl.errors import InvalidInput
 from mathdl.layers.classification import probabilities, through_softmax
-from mathdl.layers.layer import Layer, Params, block_diagonal, normal
+from mathdl.layers.layer import Layer, Params, block_diagonal, normal, want_size
 
 __all__ = ["Attention", "MultiHeadAttention"]
 
@@ -176,8 +176,7 @@ class MultiHeadAttention(Layer):
     parameters = ("WQ", "WK", "WV", "WO")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.heads, int) or isinstance(self.heads, bool) or self.heads < 1:
-            raise InvalidInput("heads", repr(self.heads), "an integer, at least 1")
+        want_size(self.heads, "heads", "an integer, at least 1")
         _check_mask(self.mask)
 
     def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:

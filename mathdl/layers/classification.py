@@ -193,9 +193,13 @@ class CrossEntropy(Loss):
     def accept(self, x: Any, targets: Any) -> Any:
         t: Any = targets if isinstance(targets, Followed) else np.asarray(targets)
         rows, k = np.shape(x)[:-1], np.shape(x)[-1]
+        if t.dtype.kind == "i" and np.shape(t) == (*rows, k) != rows:
+            raise InvalidInput("targets", describe(t), "labels, or distributions as floats: write .astype(float)")
         if t.dtype.kind in "iu":
             want_shape(t, "targets", rows)
             return as_integers(t, "targets", k)
+        if np.shape(t) == rows and t.dtype.kind in "bf":
+            raise InvalidInput("targets", describe(t), "labels as integers: write .astype(int)")
         t = as_floats(targets, "targets")
         want_shape(t, "targets", (*rows, k))
         if not isinstance(t, Followed):

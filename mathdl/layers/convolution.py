@@ -75,14 +75,32 @@ def _check_images(x: Any, axes: int, windows: Windows, padding: Shape) -> None:
         raise InvalidInput("x", f"shape {shape}{around}", f"room for a window of {windows.kernel} in the last axes")
 
 
-class _Convolution(Layer):
-    """What convolutions over one and two axes share."""
+class _Sliding(Layer):
+    """What convolutions and poolings share: room around the image."""
 
     axes: int
+    padding: Any
+
+    def _around(self) -> Shape:
+        return _per_axis(self.padding, self.axes, "padding", 0)
+
+    def _padded(self, x: Any) -> Any:
+        """With zeros around."""
+        return np.pad(x, ((0, 0), (0, 0), *((p, p) for p in self._around()))) if any(self._around()) else x
+
+    def _padded_sizes(self, shape: Shape) -> Shape:
+        return tuple(n + 2 * p for n, p in zip(shape[2:], self._around(), strict=True))
+
+    def _cropped(self, x: Any) -> Any:
+        return x[(..., *(slice(p, n - p) for p, n in zip(self._around(), x.shape[-self.axes :], strict=True)))]
+
+
+class _Convolution(_Sliding):
+    """What convolutions over one and two axes share."""
+
     channels: int | None
     size: Any
     stride: Any
-    padding: Any
     parameters = ("K", "b")
 
     def __post_init__(self) -> None:
@@ -111,18 +129,6 @@ class _Convolution(Layer):
 
     def _windows(self, params: Params) -> Windows:
         return Windows(np.shape(params["K"])[2:], _per_axis(self.stride, self.axes, "stride", 1))
-
-    def _around(self) -> Shape:
-        return _per_axis(self.padding, self.axes, "padding", 0)
-
-    def _padded(self, x: Any) -> Any:
-        return np.pad(x, ((0, 0), (0, 0), *((p, p) for p in self._around()))) if any(self._around()) else x
-
-    def _padded_sizes(self, shape: Shape) -> Shape:
-        return tuple(n + 2 * p for n, p in zip(shape[2:], self._around(), strict=True))
-
-    def _cropped(self, x: Any) -> Any:
-        return x[(..., *(slice(p, n - p) for p, n in zip(self._around(), x.shape[-self.axes :], strict=True)))]
 
     def check(self, params: Params, x: Any) -> None:
         shape = np.shape(params["K"])
@@ -291,75 +297,90 @@ class Conv2d(_Convolution):
     axes = 2
 
 
-class _Pooling(Layer):
+class _Pooling(_Sliding):
     """What all poolings share."""
 
-    axes: int
     size: Any
     stride: Any
 
     def __post_init__(self) -> None:
-        self._windows()
+        if any(p >= k for p, k in zip(self._around(), self._windows().kernel, strict=True)):
+            raise InvalidInput("padding", repr(self.padding), "less than the size: a window sees some of x")
 
     def _windows(self) -> Windows:
         size = _per_axis(self.size, self.axes, "size", 1)
         return Windows(size, size if self.stride is None else _per_axis(self.stride, self.axes, "stride", 1))
 
     def check(self, params: Params, x: Any) -> None:
-        _check_images(x, self.axes, self._windows(), (0,) * self.axes)
+        _check_images(x, self.axes, self._windows(), self._around())
+
+    def _apart(self, T: Any, N: int, c: int, sizes: Shape) -> Any:
+        """What is so for each image and channel, shape (N or 1, c or 1, windows, padded entries), as the Jacobian."""
+        padded = tuple(n + 2 * p for n, p in zip(sizes, self._around(), strict=True))
+        T = self._cropped(T.reshape(*T.shape[:3], *padded)).reshape(*T.shape[:3], math.prod(sizes))
+        J = block_diagonal(np.broadcast_to(T, (N, c, *T.shape[2:])))
+        return J.reshape(N, c, *self._windows().counts(padded), N, c, *sizes)
 
 
 class _MaxPooling(_Pooling):
     """The largest entry of each window; the first of several."""
 
+    def _walled(self, x: Any) -> Any:
+        """With -inf around."""
+        if not any(self._around()):
+            return x
+        return np.where(self._padded(np.ones((1, 1, *np.shape(x)[2:]))) > 0, self._padded(x), -np.inf)
+
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        taken = self._windows().taken(x, 0)
+        taken = self._windows().taken(self._walled(x), 0)
         first = np.argmax(np.real(taken), axis=0, keepdims=True)
         return np.take_along_axis(taken, first, 0)[0], (first, np.shape(x))
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
-        return np.take_along_axis(self._windows().taken(dx, 0), kept[0], 0)[0]
+        return np.take_along_axis(self._windows().taken(self._padded(dx), 0), kept[0], 0)[0]
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
         first, shape = kept
         windows = self._windows()
         places = np.arange(math.prod(windows.kernel)).reshape(-1, *(1,) * g.ndim)
-        return {}, windows.added(np.where(places == first, g, np.zeros_like(g)), shape)
+        parts = np.where(places == first, g, np.zeros_like(g))
+        return {}, self._cropped(windows.added(parts, (*shape[:2], *self._padded_sizes(shape))))
 
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
         first, (N, c, *sizes) = kept
-        windows = self._windows()
-        seen = np.take_along_axis(windows.positions(tuple(sizes))[:, None], first.reshape(1, N * c, -1), 0)[0]
-        chosen = np.eye(math.prod(sizes), dtype=np.asarray(x).dtype)[seen]  # a row selects one entry
-        return block_diagonal(chosen.reshape(N, c, *chosen.shape[1:])).reshape(*first.shape[1:], N, c, *sizes)
+        padded = self._padded_sizes(kept[1])
+        seen = np.take_along_axis(self._windows().positions(padded)[:, None], first.reshape(1, N * c, -1), 0)[0]
+        chosen = np.eye(math.prod(padded), dtype=np.asarray(x).dtype)[seen]  # a row selects one entry
+        return self._apart(chosen.reshape(N, c, *chosen.shape[1:]), N, c, tuple(sizes))
 
 
 class _AveragePooling(_Pooling):
     """The mean of each window."""
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        return np.mean(self._windows().taken(x, 0), axis=0), (np.shape(x),)
+        return np.mean(self._windows().taken(self._padded(x), 0), axis=0), (np.shape(x),)
 
     def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
-        return np.mean(self._windows().taken(dx, 0), axis=0)
+        return np.mean(self._windows().taken(self._padded(dx), 0), axis=0)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        (shape,) = kept
         windows = self._windows()
         count = math.prod(windows.kernel)
-        return {}, windows.added(np.broadcast_to(g / count, (count, *g.shape)), kept[0])
+        parts = np.broadcast_to(g / count, (count, *g.shape))
+        return {}, self._cropped(windows.added(parts, (*shape[:2], *self._padded_sizes(shape))))
 
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
         N, c, *sizes = kept[0]
-        windows = self._windows()
-        seen = windows.positions(tuple(sizes))
-        A = np.eye(math.prod(sizes), dtype=np.asarray(x).dtype)[seen].mean(axis=0)
-        J = block_diagonal(np.broadcast_to(A, (N, c, *A.shape)))
-        return J.reshape(N, c, *windows.counts(tuple(sizes)), N, c, *sizes)
+        padded = self._padded_sizes(kept[0])
+        A = np.eye(math.prod(padded), dtype=np.asarray(x).dtype)[self._windows().positions(padded)].mean(axis=0)
+        return self._apart(A[None, None], N, c, tuple(sizes))
 
 
 @dataclass(frozen=True, eq=False)
 class MaxPool1d(_MaxPooling):
-    """The largest of each window of a signal: x has shape (N, c, n), y has (N, c, (n - size) // stride + 1).
+    """The largest of each window of a signal: x has shape (N, c, n), y has (N, c, m) with
+    m = (n + 2 padding - size) // stride + 1.
 
     J selects: each row has a single 1, at the entry that was largest. Where several are, the first counts, here and
     when autodiff differentiates the layer, unlike `numpy.max`, which shares.
@@ -370,11 +391,13 @@ class MaxPool1d(_MaxPooling):
         Of the window.
     stride : int, optional
         From one window to the next; by default its size, so that windows do not overlap.
+    padding : int
+        On each side, less than the size; it is of -inf, so that it is never the largest.
 
     Raises
     ------
     InvalidInput
-        If x has another number of axes, no window has room, or ``size`` or ``stride`` is out of range.
+        If x has another number of axes, no window has room, or ``size``, ``stride`` or ``padding`` is out of range.
 
     References
     ----------
@@ -390,6 +413,7 @@ class MaxPool1d(_MaxPooling):
 
     size: int = 2
     stride: int | None = None
+    padding: int = 0
     axes = 1
 
 
@@ -403,11 +427,13 @@ class MaxPool2d(_MaxPooling):
         Of the window.
     stride : int or tuple of two int, optional
         From one window to the next; by default its size.
+    padding : int or tuple of two int
+        On each side, less than the size; it is of -inf, so that it is never the largest.
 
     Raises
     ------
     InvalidInput
-        If x has another number of axes, no window has room, or ``size`` or ``stride`` is out of range.
+        If x has another number of axes, no window has room, or ``size``, ``stride`` or ``padding`` is out of range.
 
     References
     ----------
@@ -422,12 +448,14 @@ class MaxPool2d(_MaxPooling):
 
     size: int | Shape = 2
     stride: int | Shape | None = None
+    padding: int | Shape = 0
     axes = 2
 
 
 @dataclass(frozen=True, eq=False)
 class AveragePool1d(_AveragePooling):
-    """The mean of each window of a signal: x has shape (N, c, n), y has (N, c, (n - size) // stride + 1).
+    """The mean of each window of a signal: x has shape (N, c, n), y has (N, c, m) with
+    m = (n + 2 padding - size) // stride + 1.
 
     J is that of a convolution whose weights are all 1 / size, channel by channel.
 
@@ -437,11 +465,13 @@ class AveragePool1d(_AveragePooling):
         Of the window.
     stride : int, optional
         From one window to the next; by default its size, so that windows do not overlap.
+    padding : int
+        On each side, less than the size; zeros, which count: the divisor is the size for every window.
 
     Raises
     ------
     InvalidInput
-        If x has another number of axes, no window has room, or ``size`` or ``stride`` is out of range.
+        If x has another number of axes, no window has room, or ``size``, ``stride`` or ``padding`` is out of range.
 
     References
     ----------
@@ -455,6 +485,7 @@ class AveragePool1d(_AveragePooling):
 
     size: int = 2
     stride: int | None = None
+    padding: int = 0
     axes = 1
 
 
@@ -468,11 +499,13 @@ class AveragePool2d(_AveragePooling):
         Of the window.
     stride : int or tuple of two int, optional
         From one window to the next; by default its size.
+    padding : int or tuple of two int
+        On each side, less than the size; zeros, which count: the divisor is the size for every window.
 
     Raises
     ------
     InvalidInput
-        If x has another number of axes, no window has room, or ``size`` or ``stride`` is out of range.
+        If x has another number of axes, no window has room, or ``size``, ``stride`` or ``padding`` is out of range.
 
     References
     ----------
@@ -487,4 +520,5 @@ class AveragePool2d(_AveragePooling):
 
     size: int | Shape = 2
     stride: int | Shape | None = None
+    padding: int | Shape = 0
     axes = 2

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, diagonal
+from mathdl.layers.layer import Layer, Params, diagonal, is_number
 
 __all__ = ["GELU", "Dropout", "Elementwise", "ReLU", "Sigmoid", "Softplus", "Tanh"]
 
@@ -210,7 +210,7 @@ class Dropout(Layer):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
+        if not is_number(self.rate) or not 0 <= self.rate < 1:
             raise InvalidInput("rate", repr(self.rate), "a probability, at least 0 and less than 1")
         if not isinstance(self.seed, (int, np.integer)) or isinstance(self.seed, bool) or self.seed < 0:
             raise InvalidInput("seed", repr(self.seed), "an integer, not negative")

@@ -7,6 +7,7 @@ output. Explained in the chapter *Layer Jacobians*.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -176,10 +177,12 @@ class Layer:
         InvalidInput
             If a tangent has another shape than what it is a tangent of, or no such parameter exists.
         """
-        params = self._params(params)
-        self._fits_params(params, dparams or {})
+        params, dparams = self._params(params), dparams or {}
+        if not isinstance(dparams, Mapping):
+            raise InvalidInput("dparams", describe(dparams), "a dict with those parameters that move")
+        self._fits_params(params, dparams)
         self._fits(dx, "dx", saved.x)
-        return self.push(params, saved.kept, dx, dparams or {})
+        return self.push(params, saved.kept, _as_arrays(dx), _as_arrays(dparams))
 
     def vjp(self, params: Params, saved: Saved, g: Any) -> tuple[dict[str, Any], Any]:
         """Pull a cotangent back: ``g`` times the Jacobian by each parameter, and by ``x``.
@@ -205,6 +208,7 @@ class Layer:
         InvalidInput
             If ``g`` has another shape than ``y``.
         """
+        g = as_floats(g, "g")
         want_shape(g, "g", saved.y)
         return self.pull(self._params(params), saved.kept, g)
 
@@ -359,12 +363,9 @@ class Loss:
 # ---------------------------------------------------------------------------------------------- arrays and their shapes
 def as_floats(value: Any, argument: str) -> Any:
     """An array (or a followed one, as it is) of floating-point numbers, or `InvalidInput`."""
-    if isinstance(value, Followed):
-        return value
-    try:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value)
-    except ValueError as error:
-        raise InvalidInput(argument, "a ragged nest of sequences", "an array with rows of one length") from error
+    array = as_array(value, argument)
+    if isinstance(array, Followed):
+        return array
     if array.dtype.kind in "iub":
         raise InvalidInput(argument, describe(array), "floating-point numbers: write .astype(float), or 1.0 for 1")
     if array.dtype.kind not in "fc":
@@ -372,9 +373,35 @@ def as_floats(value: Any, argument: str) -> Any:
     return array
 
 
+def as_array(value: Any, argument: str) -> Any:
+    """A plain array (or a followed one, as it is), or `InvalidInput`: other kinds of arrays multiply differently."""
+    if type(value) is np.ndarray or isinstance(value, Followed):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise InvalidInput(argument, "a masked array", "a plain array: write .filled(...)")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInput(argument, "a ragged nest of sequences", "an array with rows of one length") from error
+
+
+def _as_arrays(x: Any) -> Any:
+    """Lists of numbers as arrays, in a tuple or a dict of them too."""
+    if isinstance(x, Mapping):
+        return {name: _as_arrays(part) for name, part in x.items()}
+    if isinstance(x, tuple):
+        return tuple(map(_as_arrays, x))
+    return x if x is None or isinstance(x, Followed) else np.asarray(x)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, of Python or of NumPy, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def as_integers(value: Any, argument: str, below: int) -> Any:
     """An array of integers from 0 to ``below`` - 1, or `InvalidInput`; of a recorded one the values are not known."""
-    array: Any = value if isinstance(value, Followed) else np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind not in "iu":
         raise InvalidInput(argument, describe(value), f"integers from 0 to {below - 1}")
     if not isinstance(array, Followed) and array.size and (np.min(array) < 0 or np.max(array) >= below):

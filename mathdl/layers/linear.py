@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mathdl.errors import InvalidInput, NotDifferentiable
-from mathdl.layers.layer import Layer, Params, as_integers, block_diagonal, normal, want_shape, want_size
+from mathdl.layers.layer import Layer, Params, as_array, as_integers, block_diagonal, normal, want_shape, want_size
 
 __all__ = ["Affine", "Embedding", "Reshape", "Residual"]
 
@@ -154,7 +154,7 @@ class Embedding(Layer):
         return {"E": normal(rng, (k, n), 1 / n)}
 
     def _input(self, x: Any) -> Any:
-        return x  # integers, which only the table's length says are right or wrong: see `check`
+        return as_array(x, "x")  # of integers, which only the table's length says are right or wrong: see `check`
 
     def check(self, params: Params, x: Any) -> None:
         if np.ndim(params["E"]) != 2:

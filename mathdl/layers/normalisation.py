@@ -15,7 +15,7 @@ import numpy as np
 from mathdl.arrays import describe
 from mathdl.autodiff.followed import Followed
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, as_floats, block_diagonal, diagonal, want_axes, want_shape
+from mathdl.layers.layer import Layer, Params, as_floats, block_diagonal, diagonal, is_number, want_axes, want_shape
 
 __all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 
@@ -31,7 +31,9 @@ def _standardised(x: Any, axes: Axes, epsilon: float) -> tuple[Any, Any, Any]:
     mean = _mean(x, axes)
     centred = x - mean
     variance = _mean(centred * centred, axes)
-    _want_spread(variance, epsilon, "entries that are all equal")
+    # Equal entries may have a mean that is off by its rounding, and then a spread of that size.
+    rounding = 0.0 if epsilon else (x.size // mean.size * np.finfo(x.dtype).eps * np.abs(mean)) ** 2
+    _want_spread(variance, epsilon, rounding, "entries that are all equal")
     s = np.sqrt(variance + epsilon)
     return centred / s, s, mean
 
@@ -47,13 +49,13 @@ def _projection(xhat: Any, s: Any) -> Any:
     return (np.eye(n, dtype=xhat.dtype) - 1 / n - xhat[..., :, None] * xhat[..., None, :] / n) / s[..., None]
 
 
-def _want_spread(variance: Any, epsilon: float, came: str) -> None:
-    if epsilon == 0 and not isinstance(variance, Followed) and np.any(variance == 0):
+def _want_spread(variance: Any, epsilon: float, least: Any, came: str) -> None:
+    if epsilon == 0 and not isinstance(variance, Followed) and np.any(variance <= least):
         raise InvalidInput("x", came, "some spread where epsilon is 0, or epsilon=1e-5")
 
 
 def _check_epsilon(epsilon: Any) -> None:
-    if not isinstance(epsilon, (int, float)) or not 0 <= epsilon < math.inf:
+    if not is_number(epsilon) or not 0 <= epsilon < math.inf:
         raise InvalidInput("epsilon", repr(epsilon), "a number, 0 or a little more")
 
 
@@ -188,7 +190,7 @@ class RMSNorm(Layer):
 
     def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
         square = _mean(x * x, (-1,))
-        _want_spread(square, self.epsilon, "a row of zeros")
+        _want_spread(square, self.epsilon, 0.0, "a row of zeros")
         r = np.sqrt(square + self.epsilon)
         xhat = x / r
         return params["scale"] * xhat, (xhat, r)
@@ -264,7 +266,7 @@ class BatchNorm(Layer):
                 raise InvalidInput("statistics", describe(self.statistics), "a tuple (mean, variance), or None")
             mean, variance = (as_floats(part, f"statistics[{k}]") for k, part in enumerate(self.statistics))
             want_shape(variance, "statistics[1]", np.shape(mean))
-            if np.any(variance + self.epsilon <= 0):
+            if not np.all(variance + self.epsilon > 0):  # nor nan
                 raise InvalidInput("statistics[1]", f"a variance of {np.min(variance)}", "positive variances")
 
     def initial(self, shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:

@@ -157,10 +157,13 @@ class Network(Layer):
         Raises
         ------
         InvalidInput
-            If a layer lacks a size, or does not fit the one before it.
+            If a layer lacks a size, or does not fit the one before it, or there is no such shape or seed.
         """
-        rng = np.random.default_rng(rng)
-        x, params = self.example(tuple(shape)), {}
+        if not isinstance(rng, np.random.Generator):
+            if not isinstance(rng, (int, np.integer)) or isinstance(rng, bool) or rng < 0:
+                raise InvalidInput("rng", describe(rng), "a Generator, or a seed: an integer, not negative")
+            rng = np.random.default_rng(rng)
+        x, params = self.example(_as_shape(shape)), {}
         for name, layer in self.layers.items():
             with self._naming(name):
                 own = layer.initial(np.shape(x), rng)
@@ -266,7 +269,7 @@ class Network(Layer):
         """
         from mathdl.network.summary import summarise
 
-        return summarise(self, self._params(params), tuple(shape))
+        return summarise(self, self._params(params), _as_shape(shape))
 
     # --------------------------------------------------------------------------------------------------------- checking
     @contextmanager
@@ -307,3 +310,11 @@ class Network(Layer):
 
     def _fits(self, dx: Any, name: str, shape: tuple[Any, ...]) -> None:
         next(iter(self.layers.values()))._fits(dx, name, shape)
+
+
+def _as_shape(shape: Any) -> tuple[int, ...]:
+    """A shape as it is, or `InvalidInput`; an array is a likely mistake."""
+    if not isinstance(shape, tuple) or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+        write = ": write .shape" if isinstance(shape, np.ndarray) else ", such as X.shape"
+        raise InvalidInput("shape", describe(shape), f"a tuple of sizes{write}")
+    return shape

@@ -32,7 +32,7 @@ def save(path: str | os.PathLike[str], network: Network, params: Params) -> None
     path : str or path
         Written over if it is there. ``.npz`` is added where it is missing.
     network : Network
-        Of layers of `mathdl.layers`.
+        Of layers of `mathdl.layers`: that of a `Fitted` for evaluation, or the one that `fit` was given to train on.
     params : dict of str to dict of str to ndarray
 
     Raises
@@ -62,6 +62,11 @@ def save(path: str | os.PathLike[str], network: Network, params: Params) -> None
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     """Read what `save` wrote.
 
+    Parameters
+    ----------
+    path : str or path
+        As `save` had it: the file may have ``.npz`` after it.
+
     Returns
     -------
     network : Network
@@ -72,23 +77,27 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     FileNotFoundError
         If there is no such file.
     InvalidInput
-        If `save` has not written it, or its parameters do not fit its network. Pickled objects are never read.
+        If `save` has not written it, or its parameters are not those of its network. Pickled objects are never read.
     """
+    path = os.fspath(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        description = json.loads(arrays.pop(_DESCRIPTION).tobytes())
-        if description["format"] != _FORMAT:
-            raise InvalidInput("path", f"a file of format {description['format']}", f"one of format {_FORMAT}")
-        network = _made(description["network"], arrays)
-        if not isinstance(network, Network):
-            raise InvalidInput("path", f"a file with {describe(network)}", "one that mathdl.network.save wrote")
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(
-            "path", f"a file that cannot be read ({error})", "one that mathdl.network.save wrote"
-        ) from error
+        return _read(f"{path}.npz" if os.path.exists(f"{path}.npz") else path)
+    except (InvalidInput, OSError):
+        raise
+    except Exception as error:  # what a damaged file, or one made to harm, can raise is not to be listed
+        came = f"a file that cannot be read ({type(error).__name__}: {error})"
+        raise InvalidInput("path", came, "one that mathdl.network.save wrote") from error
+
+
+def _read(path: str) -> tuple[Network, dict[str, Any]]:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    description = json.loads(arrays.pop(_DESCRIPTION).tobytes())
+    if description["format"] != _FORMAT:
+        raise InvalidInput("path", f"a file of format {description['format']}", f"one of format {_FORMAT}")
+    network = _made(description["network"], arrays)
+    if not isinstance(network, Network):
+        raise InvalidInput("path", f"a file with {describe(network)}", "one that mathdl.network.save wrote")
     params: dict[str, Any] = {}
     for key, array in arrays.items():
         *way, last = key.split("/")[1:]

@@ -6,8 +6,10 @@ Explained in the chapter *Backpropagation*.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -76,7 +78,7 @@ class Momentum:
 
     def __post_init__(self) -> None:
         for name, value, below in (("rate", self.rate, math.inf), ("decay", self.decay, 1.0)):
-            if not isinstance(value, (int, float)) or not 0 <= value < below:
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < below:
                 raise InvalidInput(name, repr(value), f"a number, at least 0 and less than {below:g}")
 
     def initial(self, params: Any) -> Any:
@@ -116,6 +118,17 @@ class History:
     validation_accuracy: list[float] = field(default_factory=list)
     best: int | None = None
 
+    def note(self, *numbers: float) -> None:
+        """Append loss and accuracy, and those of the validation; an accuracy of NaN is none."""
+        lists = (self.loss, self.accuracy, self.validation_loss, self.validation_accuracy)
+        for values, number, is_loss in zip(lists, numbers, (True, False, True, False), strict=False):
+            if is_loss or not math.isnan(number):
+                values.append(float(number))
+
+    def last(self) -> dict[str, str]:
+        """The numbers of the last epoch, for the bar."""
+        return {name: f"{values[-1]:.4g}" for name, values in vars(self).items() if isinstance(values, list) and values}
+
 
 class Fitted(NamedTuple):
     """What `fit` gives back.
@@ -123,7 +136,8 @@ class Fitted(NamedTuple):
     Attributes
     ----------
     network : Network
-        For evaluation: nothing is dropped, and batch norms have the statistics averaged over the training.
+        For evaluation: nothing is dropped, and batch norms have the statistics averaged over the training. To train
+        on, take ``params`` and the network that `fit` was given: this one would drop nothing, and keep its statistics.
     params : dict of str to dict of str to ndarray
     history : History
     """
@@ -172,13 +186,15 @@ def fit(
     """Train a network: in each epoch all data pass once, in random order, and each batch of them makes one step.
 
     The same arguments give the same result, bit for bit, on one machine. Batches are as equal as they can be, so that
-    none is much smaller than the others. What is not finite stops the training at its batch.
+    none is much smaller than the others. What is not finite stops the training at its batch. An interruption by hand
+    (Ctrl-C, or the square button of a notebook) ends it with a warning, and what was trained until then is returned.
 
     Parameters
     ----------
     network : Network
     params : dict of str to dict of str to ndarray
-        To begin with, such as ``network.initial(X.shape, rng=0)``. They are not changed.
+        To begin with, such as ``network.initial(X.shape, rng=0)``. They are not changed. An array that stands in two
+        places is two parameters: each is trained by itself.
     X : ndarray, shape (N, ...)
     targets : ndarray
         N labels, or whatever the loss takes.
@@ -191,7 +207,7 @@ def fit(
     seed : int
         Of the order of the data, and of what is dropped.
     validation : tuple (X, targets), optional
-        Measured after each epoch, and never trained with.
+        Measured after each epoch, and never trained with; all at once.
     patience : int, optional
         Stop when the loss on the validation data has not been better for so many epochs, and go back to the best.
     watch : callable, optional
@@ -207,9 +223,11 @@ def fit(
     Raises
     ------
     InvalidInput
-        If there are no data, targets do not fit them, shapes do not fit the network, or a number is out of range.
+        If there are no data, targets do not fit them, shapes do not fit the network, a parameter is not finite from the
+        start, a number is out of range, or the network has several inputs.
     NonFinite
-        If a loss or a gradient is infinite or NaN. The message says in which batch, and in which layer first.
+        If a loss (that of the validation too) or a gradient is infinite or NaN. The message says in which batch, and in
+        which layer first.
 
     References
     ----------
@@ -224,45 +242,42 @@ def fit(
     >>> accuracy(fitted.network, fitted.params, X, labels)
     1.0
     """
-    loss, update = loss or CrossEntropy(), update or Momentum()
-    _check_numbers(epochs=epochs, batch=batch, patience=patience)
-    if patience is not None and validation is None:
-        raise InvalidInput("validation", "None", "data for validation, since there is patience")
-    X, targets = _data(X, targets, "X", "targets")
-    own, vector = _in_one_vector(dict(network._params(params)))
-    targets = _accepted(network, own, X, targets, loss, "targets")
+    loss = CrossEntropy() if loss is None else loss
+    update = Momentum() if update is None else update
+    _check_kinds(network, loss, update)
+    _check_numbers(epochs=(epochs, 1), batch=(batch, 1), seed=(seed, 0))
+    if patience is not None:
+        _check_numbers(patience=(patience, 1))
+        if validation is None:
+            raise InvalidInput("validation", "None", "data for validation, since there is patience")
+    own, vector = _in_one_vector(_finite_params(network, params))
+    X, targets = _accepted(network, own, X, targets, loss, "X", "targets")
     if validation is not None:
-        validation = _data(*validation, "validation[0]", "validation[1]")
-        validation = validation[0], _accepted(network, own, *validation, loss, "validation[1]")
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise InvalidInput("validation", describe(validation), "a pair (X, targets)")
+        validation = _accepted(network, own, *validation, loss, "validation[0]", "validation[1]")
 
-    run = _Run(network, own, vector, update, loss, np.random.default_rng(seed))
-    history = History()
-    best: tuple[int, Network, dict[str, Any]] | None = None
+    run, history = _Run(network, own, vector, update, loss, np.random.default_rng(seed), watch), History()
+    best: tuple[Network, dict[str, Any]] | None = None
     count = math.ceil(len(X) / batch)
     with _bar(progress, epochs * count) as bar, np.errstate(**_QUIET):
-        for epoch in range(epochs):
-            sums = np.zeros(2)
-            for k, rows in enumerate(np.array_split(run.rng.permutation(len(X)), count)):
-                sums += len(rows) * np.array(run.step(X[rows], targets[rows], rows, epoch, k, watch))
-                bar.update()
-            _note(history.loss, history.accuracy, sums / len(X))
-            if validation is not None:
-                evaluated = run.evaluating()
-                _note(
-                    history.validation_loss,
-                    history.validation_accuracy,
-                    _measured(evaluated, own, *validation, loss),
-                )
-                if patience is not None:
-                    if best is None or history.validation_loss[-1] < history.validation_loss[best[0]]:
-                        best = epoch, evaluated, mapped(np.copy, own)
-                    elif epoch - best[0] >= patience:
-                        break
-            bar.set_postfix({name: f"{values[-1]:.4g}" for name, values in vars(history).items() if values})
-    if best is None:
-        return Fitted(run.evaluating(), own, history)
-    history.best = best[0]
-    return Fitted(*best[1:], history)
+        try:
+            for epoch in range(epochs):
+                trained = run.epoch(X, targets, epoch, count, bar)
+                validated = run.validated(*validation, epoch, count) if validation is not None else ()
+                history.note(*trained, *validated)
+                bar.set_postfix(history.last())
+                if patience is None:
+                    continue
+                losses = history.validation_loss
+                if history.best is None or losses[-1] < losses[history.best]:
+                    history.best, best = epoch, (run.evaluating(), mapped(np.copy, own))
+                elif epoch - history.best >= patience:
+                    break
+        except KeyboardInterrupt:
+            said = f"interrupted after {run.steps} steps, in epoch {len(history.loss)}: what was trained so far is kept"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+    return Fitted(*(best or (run.evaluating(), own)), history)
 
 
 @dataclass
@@ -275,6 +290,7 @@ class _Run:
     update: Optimizer
     loss: Loss
     rng: np.random.Generator
+    watch: Callable[[Step], None] | None = None
     measured: Any = None  # of batch norms, averaged
     steps: int = 0
 
@@ -282,24 +298,34 @@ class _Run:
         if not hasattr(self.update, "advance"):
             self.vector = None
         self.state = self.update.initial(self.params if self.vector is None else self.vector)
+        self.redraws = self.network.redrawn(np.random.default_rng()) is not self.network
         self.gathered = None if self.vector is None else np.empty_like(self.vector)
 
-    def step(
-        self, x: Any, t: Any, rows: Any, epoch: int, k: int, watch: Callable[[Step], None] | None
-    ) -> tuple[float, float]:
+    def epoch(self, X: Any, targets: Any, epoch: int, count: int, bar: Any) -> tuple[float, float]:
+        """All data once, in batches: the mean loss, and the share of right labels (or NaN)."""
+        loss = right = 0.0
+        for k, rows in enumerate(np.array_split(self.rng.permutation(len(X)), count)):
+            one, share = self.step(X[rows], targets[rows], rows, epoch, k)
+            loss += one * len(rows)
+            right += share * len(rows)
+            bar.update()
+        return loss / len(X), right / len(X)
+
+    def step(self, x: Any, t: Any, rows: Any, epoch: int, k: int) -> tuple[float, float]:
         """One step, with the rows of these numbers. The loss before it, and the share of right labels (or NaN)."""
-        network = self.network.redrawn(self.rng)
+        network = self.network.redrawn(self.rng) if self.redraws else self.network
         y, kept = network.value(self.params, x)
         value, of_loss = self.loss.value(y, t)
         measured, stack = network.measured_in(kept), list(kept)
         del kept
         gradient = network.backward(self.params, stack, self.loss.gradient(of_loss))
         if not (math.isfinite(value) and self._finite(gradient)):
-            raise _not_finite(network, self.params, x, gradient, rows, epoch, k)
+            reason = _not_finite(network, self.params, x, t, gradient, rows, ("X", "targets"))
+            raise NonFinite(reason[0], reason[1], epoch, k, reason[2])
         self._advance(gradient)
         self._average(measured)
-        if watch is not None:
-            watch(Step(epoch, k, float(value), gradient, self.params))
+        if self.watch is not None:
+            self.watch(Step(epoch, k, float(value), gradient, self.params))
         return float(value), _right(y, t)
 
     def _finite(self, gradient: Any) -> bool:
@@ -326,6 +352,17 @@ class _Run:
     def evaluating(self) -> Network:
         return self.network.evaluating(self.measured)
 
+    def validated(self, X: Any, targets: Any, epoch: int, count: int) -> tuple[float, float]:
+        """The loss on data that are not trained with, and the share of right labels (or NaN)."""
+        network = self.evaluating()
+        y = network(self.params, X)
+        loss = float(self.loss(y, targets))
+        if not math.isfinite(loss):
+            names, rows = ("validation[0]", "validation[1]"), np.arange(len(X))
+            reason = _not_finite(network, self.params, X, targets, {}, rows, names)
+            raise NonFinite(reason[0], reason[1], epoch, count - 1, reason[2])
+        return loss, _right(y, targets)
+
 
 def predict(network: Network, params: Params, X: Any) -> Any:
     """The label that a network gives to each row: the place of its largest output.
@@ -333,7 +370,8 @@ def predict(network: Network, params: Params, X: Any) -> Any:
     Parameters
     ----------
     network : Network
-        Nothing is dropped, whether it is for training or for evaluation.
+        Nothing is dropped, whether it is for training or for evaluation. Batch norms without statistics take those of
+        X: `Fitted` has the network to use.
     params : dict of str to dict of str to ndarray
     X : ndarray, shape (N, ...)
 
@@ -367,7 +405,7 @@ def accuracy(network: Network, params: Params, X: Any, labels: Any) -> float:
     Raises
     ------
     InvalidInput
-        If there are no rows, or not as many labels.
+        If there are no rows, or the labels are not one integer for each.
 
     Examples
     --------
@@ -376,17 +414,38 @@ def accuracy(network: Network, params: Params, X: Any, labels: Any) -> float:
     0.5
     """
     X, labels = _data(X, labels, "X", "labels")
-    return float(np.mean(predict(network, params, X) == labels))
+    found = predict(network, params, X)
+    if labels.dtype.kind not in "iu" or labels.shape != found.shape:
+        raise InvalidInput("labels", describe(labels), f"integers with shape {found.shape}")
+    return float(np.mean(found == labels))
 
 
 # ------------------------------------------------------------------------------------------------------------- the data
 def _data(X: Any, targets: Any, name: str, targets_name: str) -> tuple[Any, Any]:
-    X, targets = np.asarray(X), np.asarray(targets)
+    X, targets = _array(X, name), _array(targets, targets_name)
     if X.ndim == 0 or len(X) == 0:
         raise InvalidInput(name, f"no rows, shape {X.shape}", "at least one row of data")
     if targets.ndim == 0 or len(targets) != len(X):
         raise InvalidInput(targets_name, describe(targets), f"one for each of the {len(X)} rows of {name}")
     return X, targets
+
+
+def _array(value: Any, name: str) -> Any:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInput(name, "a ragged nest of sequences", "an array with rows of one length") from error
+
+
+def _finite_params(network: Network, params: Params) -> dict[str, Any]:
+    checked = dict(network._params(params))
+    for path in network.paths:
+        value: Any = checked
+        for name in path.split("/"):
+            value = value[name]
+        if not np.all(np.isfinite(value)):
+            raise InvalidInput("params", f"a number that is not finite in {path}", "finite numbers to begin with")
+    return checked
 
 
 def _in_one_vector(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -403,39 +462,49 @@ def _in_one_vector(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     return build(params, iter([view.reshape(array.shape) for view, array in views])), vector
 
 
-def _accepted(network: Network, params: Params, X: Any, targets: Any, loss: Loss, name: str) -> Any:
-    """The targets as the loss takes them; what it cannot use is refused before the first step, not in mid-epoch."""
-    with np.errstate(**_QUIET):
-        y = network.evaluating()(params, X[:2])
+def _accepted(
+    network: Network, params: Params, X: Any, targets: Any, loss: Loss, name: str, targets_name: str
+) -> tuple[Any, Any]:
+    """The data, and the targets as the loss takes them; what cannot be used is refused before the first step."""
+    X, targets = _data(X, targets, name, targets_name)
+    if X.dtype.kind == "c":
+        raise InvalidInput(name, describe(X), "real numbers")
     try:
-        return loss.accept(np.broadcast_to(y[:1], (len(X), *y.shape[1:])), targets)
+        network._input(X)
     except InvalidInput as error:
         raise InvalidInput(name, error.came, error.wanted) from error
+    try:
+        with np.errstate(**_QUIET):
+            y = network.evaluating()(params, X[:2])
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}[:2]: {error.argument}", error.came, error.wanted) from error
+    try:
+        return X, loss.accept(np.broadcast_to(y[:1], (len(X), *y.shape[1:])), targets)
+    except InvalidInput as error:
+        raise InvalidInput(targets_name, error.came, error.wanted) from error
 
 
-def _check_numbers(**numbers: int | None) -> None:
-    for name, value in numbers.items():
-        if name == "patience" and value is None:
-            continue
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise InvalidInput(name, repr(value), "an integer, at least 1")
+def _check_kinds(network: Any, loss: Any, update: Any) -> None:
+    if not isinstance(network, Network):
+        raise InvalidInput("network", describe(network), "a Network, such as Network(out=Affine(10))")
+    if len(network.inputs) > 1:
+        raise InvalidInput("network", f"one with the inputs {', '.join(network.inputs)}", "one input: rows of X")
+    if not isinstance(loss, Loss):
+        raise InvalidInput("loss", describe(loss), "a loss, such as CrossEntropy()")
+    if isinstance(update, type) or not (hasattr(update, "initial") and hasattr(update, "update")):
+        raise InvalidInput("update", describe(update), "an optimizer, such as Momentum(rate=0.1)")
 
 
-def _measured(network: Network, params: Params, X: Any, targets: Any, loss: Loss) -> tuple[float, float]:
-    y = network(params, X)
-    return float(loss(y, targets)), _right(y, targets)
+def _check_numbers(**numbers: tuple[Any, int]) -> None:
+    for name, (value, least) in numbers.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise InvalidInput(name, repr(value), f"an integer, at least {least}")
 
 
 def _right(y: Any, targets: Any) -> float:
     """The share of right labels; NaN where the targets are none."""
     labels = targets.dtype.kind in "iu" and targets.shape == y.shape[:-1]
     return np.count_nonzero(np.argmax(y, axis=-1) == targets) / targets.size if labels else math.nan
-
-
-def _note(losses: list[float], accuracies: list[float], numbers: Any) -> None:
-    losses.append(float(numbers[0]))
-    if not math.isnan(numbers[1]):
-        accuracies.append(float(numbers[1]))
 
 
 # -------------------------------------------------------------------------------------------- when something goes wrong
@@ -446,22 +515,37 @@ def _finite(tree: Any) -> bool:
     return math.isfinite(np.vdot(tree, tree)) or bool(np.all(np.isfinite(tree)))
 
 
-def _not_finite(network: Network, params: Params, x: Any, gradient: Any, rows: Any, epoch: int, k: int) -> NonFinite:
-    """Where infinity or NaN came up first: in the data, in the output of a layer, in the loss, or in a gradient."""
-    broken = np.flatnonzero(~np.all(np.isfinite(x.reshape(len(x), -1)), axis=1))
+def _not_finite(
+    network: Network, params: Params, x: Any, t: Any, gradient: Any, rows: Any, names: tuple[str, str]
+) -> tuple[str, str, str]:
+    """Where infinity or NaN came up first: in data, parameters, the output of a layer, the loss, or a gradient.
+
+    The layer's name ("" for the loss), what was found there, and what to do about it.
+    """
     name, kind = _first_not_finite(network, params, x)
-    if name and len(broken):
-        where = ", ".join(map(str, np.sort(rows[broken])[:3]))
-        came = f"{kind} in its output, and in row {where} of X already"
-        return NonFinite(name, came, epoch, k, "leave those rows out, or fill them: np.isfinite(X) finds them")
+    if name and (where := _broken_rows(x, rows)):
+        came = f"{kind} in its output, and in row {where} of {names[0]} already"
+        return name, came, f"leave those rows out, or fill them: np.isfinite({names[0]}) finds them"
     if name:
-        came = f"{kind} in its output, from finite data and finite parameters"
-        return NonFinite(name, came, epoch, k, "a lower rate, clipped gradients, or smaller data")
-    for name in reversed(network.parameters):
+        own: Any = params
+        for part in name.split("/"):
+            own = own.get(part, {})
+        source = "data and finite parameters" if all(map(_finite, leaves(own))) else "data, but its parameters are not"
+        return name, f"{kind} in its output, from finite {source}", "a lower rate, clipped gradients, or smaller data"
+    if where := _broken_rows(t, rows):
+        came = f"all outputs are finite, row {where} of {names[1]} is not"
+        return "", came, f"leave those rows out, or fill them: np.isfinite({names[1]}) finds them"
+    for name in reversed(network.parameters if gradient else ()):
         if not _finite(gradient[name]):
             came = "its output is finite, the gradient of its parameters is not"
-            return NonFinite(name, came, epoch, k, "a lower rate, or a loss whose derivative is finite there")
-    return NonFinite("", "it is not finite though all outputs are", epoch, k, "a lower rate, or another loss")
+            return name, came, "a lower rate, or a loss whose derivative is finite there"
+    return "", "it is not finite though all outputs are", "a lower rate, or another loss"
+
+
+def _broken_rows(array: Any, rows: Any) -> str:
+    """The numbers of the first rows that are not finite, or ""."""
+    broken = ~np.all(np.isfinite(array.reshape(len(array), -1)), axis=1)
+    return ", ".join(map(str, np.sort(rows[broken])[:3]))
 
 
 def _first_not_finite(network: Network, params: Params, x: Any) -> tuple[str, str]:

@@ -112,6 +112,32 @@ def test_second_derivatives_of_random_programs(threshold, f, x):
         same(compiled(0.9 * x), derivative(0.9 * x))
 
 
+# Slopes of np.sign are zero, so that np.sign(x) does not move with x: it is recorded, but not traced, and x[1] is both.
+MIXED = {
+    "recorded * mixed": lambda x: np.sign(x) * np.array([np.sign(x[0]), x[1]]),
+    "mixed * recorded": lambda x: np.array([np.sign(x[0]), x[1]]) * np.sign(x),
+    "recorded @ mixed": lambda x: np.sign(x) @ np.array([np.sign(x[0]), x[1]]),
+    "mixed @ recorded": lambda x: np.array([[np.sign(x[0]), x[1]], [x[0], 2.0]]) @ np.sign(x),
+}
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("name", MIXED)
+def test_lists_of_numbers_that_move_and_numbers_that_do_not(name, mode):
+    f, x = MIXED[name], np.array([1.3, -0.7])
+    compiled = md.compile(md.jacobian(f, mode), x)
+    for point in (x, x + 0.1, -x):
+        np.testing.assert_array_equal(compiled(point), md.jacobian(f)(point))
+
+
+def test_reductions_by_a_method_go_over_the_first_axis():
+    X = np.arange(6.0).reshape(3, 2)
+    compiled = md.compile(lambda X: np.add.reduce(X * X) + np.multiply.reduce(X), X)
+    np.testing.assert_array_equal(compiled(X + 1), np.add.reduce((X + 1) ** 2) + np.multiply.reduce(X + 1))
+    compiled = md.compile(md.grad(lambda X: np.sum(np.sin(np.add.reduce(X)))), X)
+    np.testing.assert_allclose(compiled(X), np.tile(np.cos(X.sum(axis=0)), (3, 1)), rtol=1e-15)
+
+
 # ------------------------------------------------------------------------------------------------- what is an argument
 def loss(params, X, y):
     h = np.tanh(X @ params["W"] + params["b"])

@@ -170,7 +170,7 @@ def test_goals_name_rows_that_are_there(monkeypatch):
         *("floor", "mathdl, compiled", "mathdl, traced", "SymPy, lambdify", "SymPy, lambdify(cse)", "autograd"),
         *("jax.jacfwd, jit", "jax.value_and_grad, jit"),
     ]
-    names += ["mathdl, auto", "mathdl, forward", "asdex, jit", "SciPy, 2-point"]
+    names += ["mathdl, auto", "mathdl, forward", "asdex, jit", "SciPy, 2-point", "mathdl.network.fit"]
     rows = [Row(work, who, 1.0, 1.0, 1.0, 1.0, 1) for work in run.WORKLOADS for who in names]
     whats = ["training gradient, compiled", "training gradient, traced", "hvp, n = 100,000"]
     whats += [f"vjp of f: Rⁿ→Rⁿ⁻¹, n = {n:,}" for n in (10**5, 10**6)]

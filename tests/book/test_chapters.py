@@ -228,7 +228,7 @@ def mathdl_is_not_replaced(page: Page, book: Book) -> Iterator[Problem]:
 
 # -- figures ---------------------------------------------------------------------------------------------------------
 
-DRAWING = {"images", "matrix", "pattern", "error_curves", "warped_grid"}
+DRAWING = {"images", "jacobians", "matrix", "pattern", "error_curves", "warped_grid"}
 NOT_DRAWING = {"close", "rc", "rc_context", "get_cmap", "cm", "style", "setp", "Normalize", "get_fignums"}
 
 

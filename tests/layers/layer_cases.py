@@ -230,9 +230,10 @@ def _pooling(layer, axes):
     def make(rng):
         size = _shape(rng, axes)
         stride = None if rng.integers(3) == 0 else _shape(rng, axes)
+        padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in size)
         sizes = [k + int(rng.integers(0, 5)) for k in size]
-        layer_made = layer(size[0], stride and stride[0]) if axes == 1 else layer(size, stride)
-        return Case(layer_made, {}, _separate(rng, (*_shape(rng), *sizes)))
+        given = (size, stride, padding) if axes == 2 else (size[0], stride and stride[0], padding[0])
+        return Case(layer(*given), {}, _separate(rng, (*_shape(rng), *sizes)))
 
     return make
 
@@ -359,12 +360,14 @@ def _plain_convolution(layer, params, x):
     return _assembled(found, image)
 
 
-def _plain_pooling(function):
+def _plain_pooling(function, around):
     def plain(layer, params, x):
         image = x.ndim == 4
+        p, q = layer.padding if image else (0, layer.padding)
+        x = np.pad(x if image else x[:, :, None], ((0, 0), (0, 0), (p, p), (q, q)), constant_values=around)
         size, stride = _two(layer.size), _two(layer.size if layer.stride is None else layer.stride)
         found = {}
-        for i, j, window in _windows(x if image else x[:, :, None], size, stride):
+        for i, j, window in _windows(x, size, stride):
             for n in range(x.shape[0]):
                 for c in range(x.shape[1]):
                     found[n, c, i, j] = function(window[n, c].ravel().tolist())
@@ -421,10 +424,10 @@ VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "BatchNorm in evaluation": _plain_batch_norm,
     "Conv1d": _plain_convolution,
     "Conv2d": _plain_convolution,
-    "MaxPool1d": _plain_pooling(max),
-    "MaxPool2d": _plain_pooling(max),
-    "AveragePool1d": _plain_pooling(lambda window: sum(window) / len(window)),
-    "AveragePool2d": _plain_pooling(lambda window: sum(window) / len(window)),
+    "MaxPool1d": _plain_pooling(max, -np.inf),
+    "MaxPool2d": _plain_pooling(max, -np.inf),
+    "AveragePool1d": _plain_pooling(lambda window: sum(window) / len(window), 0.0),
+    "AveragePool2d": _plain_pooling(lambda window: sum(window) / len(window), 0.0),
     "Attention": _plain_attention,
     "MultiHeadAttention": _plain_multi_head_attention,
 }

@@ -110,7 +110,8 @@ class Jax(_Shared):
 
     def _reduced(self, layer, x, start, function):
         sizes, strides = ((1, 1, *_per_axis(value, x)) for value in (layer.size, _stride(layer)))
-        return self.lax.reduce_window(x, start, function, sizes, strides, "VALID")
+        around = [(p, p) for p in (0, 0, *_per_axis(layer.padding, x))]
+        return self.lax.reduce_window(x, start, function, sizes, strides, around)
 
     def MaxPool1d(self, layer, a):
         return self._reduced(layer, a["x"], -np.inf, self.lax.max)
@@ -205,16 +206,16 @@ class Torch(_Shared):
         return self.F.conv2d(a["x"], a["K"], a["b"], layer.stride, layer.padding)
 
     def MaxPool1d(self, layer, a):
-        return self.F.max_pool1d(a["x"], layer.size, layer.stride)
+        return self.F.max_pool1d(a["x"], layer.size, layer.stride, layer.padding)
 
     def MaxPool2d(self, layer, a):
-        return self.F.max_pool2d(a["x"], layer.size, layer.stride)
+        return self.F.max_pool2d(a["x"], layer.size, layer.stride, layer.padding)
 
     def AveragePool1d(self, layer, a):
-        return self.F.avg_pool1d(a["x"], layer.size, layer.stride)
+        return self.F.avg_pool1d(a["x"], layer.size, layer.stride, layer.padding)
 
     def AveragePool2d(self, layer, a):
-        return self.F.avg_pool2d(a["x"], layer.size, layer.stride)
+        return self.F.avg_pool2d(a["x"], layer.size, layer.stride, layer.padding)
 
     def Attention(self, layer, a):
         mask = None if layer.mask is None else self.constant(layer.mask)

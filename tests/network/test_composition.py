@@ -229,6 +229,15 @@ BAD = {
         lambda: Network(a=layers.Affine(3), conv=layers.Conv2d(2, 3)).initial((4, 5)),
         r"layer 'conv' \(Conv2d, after 'a'\): x: got shape \(4, 3\); wanted shape \(N, c, h, w\)",
     ),
+    "array for shape": (
+        lambda: MLP.initial(X),
+        r"shape: got an array of float64 .*wanted a tuple of sizes: write \.shape",
+    ),
+    "number for shape": (
+        lambda: MLP.summary(PARAMS, 4),
+        r"shape: got the int 4; wanted a tuple of sizes, such as X\.shape",
+    ),
+    "rng": (lambda: MLP.initial(MLP_SHAPE, rng=-1), r"rng: got the int -1; wanted a Generator, or a seed"),
     "in a block": (
         lambda: Network(block=layers.Residual(Network(inner=layers.Affine(3)))).initial((4, 5)),
         r"layer 'block' \(Residual\): layer: got one from shape \(4, 5\) to \(4, 3\)",

@@ -86,6 +86,34 @@ def test_other_files_are_refused_in_words(tmp_path):
         load(tmp_path / "nowhere.npz")
 
 
+def test_damaged_files_and_files_made_to_harm_are_refused_in_words(tmp_path):
+    network, shape = NETS["mlp"]
+    save(tmp_path / "net.npz", network, network.initial(shape))
+    whole = (tmp_path / "net.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    affine = {"format": 1, "network": {"layers": {"a": {"kind": "Affine", "fields": {}}}}}
+    written(tmp_path / "twice.npz", affine, **{"params/a": np.ones(1), "params/a/W": np.ones((1, 1))})
+    written(tmp_path / "astray.npz", affine, W=np.ones(1))
+    deep = '{"kind":"Residual","fields":{"layer":' * 20000 + "3" + "}}" * 20000
+    np.savez(tmp_path / "deep.npz", **{"network.json": np.frombuffer(deep.encode(), np.uint8)})
+    for name in ("cut", "twice", "astray", "deep"):
+        with pytest.raises(InvalidInput, match=r"path: got a file that cannot be read"):
+            load(tmp_path / f"{name}.npz")
+
+
+def test_the_suffix_may_be_left_out_of_both(tmp_path):
+    network, shape = NETS["mlp"]
+    save(tmp_path / "net.v1", network, network.initial(shape))
+    assert (tmp_path / "net.v1.npz").exists()
+    assert repr(load(tmp_path / "net.v1")[0]) == repr(load(str(tmp_path / "net.v1.npz"))[0]) == repr(network)
+
+
+def test_names_may_be_of_any_alphabet(tmp_path):
+    network = Network(**{"größe": layers.Affine(2), "ключ": layers.Tanh(), "file": layers.Affine(3)})
+    save(tmp_path / "net.npz", network, network.initial((1, 2)))
+    assert repr(load(tmp_path / "net.npz")[0]) == repr(network)
+
+
 def test_parameters_that_do_not_fit_are_refused(tmp_path):
     network, shape = NETS["mlp"]
     with pytest.raises(InvalidInput, match=r"params: got the keys \['hidden'\]"):

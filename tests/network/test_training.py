@@ -154,6 +154,16 @@ def test_the_average_of_unequal_batches():
     np.testing.assert_allclose(variance, np.mean([b.var(axis=0, ddof=1) for b in batches], axis=0))
 
 
+def test_batches_after_the_first_hundred_count_one_hundredth():
+    network = Network(norm=layers.BatchNorm(), out=layers.Affine(3))
+    fitted = fit(network, network.initial(X.shape), X, LABELS, epochs=75, batch=12, seed=3, progress=False)
+    rng, expected = np.random.default_rng(3), np.zeros(4)
+    batches = [X[rows] for _ in range(75) for rows in np.array_split(rng.permutation(23), 2)]
+    for k, batch in enumerate(batches):
+        expected += max(1 / (k + 1), 0.01) * (batch.mean(axis=0) - expected)
+    np.testing.assert_allclose(fitted.network.layers["norm"].statistics[0], expected)
+
+
 def test_what_a_watcher_sees():
     steps = []
     fitted = fit(NET, PARAMS, X, LABELS, watch=lambda step: steps.append(step), **QUICK)
@@ -347,6 +357,74 @@ def test_gradients_whose_squares_overflow_are_finite():
     assert np.all(np.isfinite(fit(network, network.initial(X.shape), X, targets, **options).history.loss))
 
 
+def test_nan_in_the_validation_stops_and_names_its_row():
+    for patience in (None, 2):
+        with pytest.raises(
+            NonFinite, match=r"layer 'hidden': NaN in its output, and in row 17 of validation\[0\]"
+        ) as e:
+            fit(NET, PARAMS, X, LABELS, validation=(broken(), LABELS), patience=patience, **QUICK)
+        assert (e.value.epoch, e.value.batch) == (0, 2)  # after the last batch of the first epoch
+
+
+def test_nan_in_the_targets_is_named_as_such():
+    network, targets = Network(out=layers.Affine(2)), RNG.normal(size=(23, 2))
+    targets[11, 1] = np.nan
+    with pytest.raises(NonFinite, match=r"the loss: all outputs are finite, row 11 of targets is not"):
+        fit(network, network.initial(X.shape), X, targets, loss=layers.MeanSquaredError(), **QUICK)
+
+
+def test_parameters_that_a_step_broke_are_named_as_such():
+    class Jump(OfTrees):
+        def update(self, gradient, state, params):
+            return mapped(lambda g: np.full_like(g, np.inf), gradient), state
+
+    with pytest.raises(NonFinite, match=r"batch 1: layer 'hidden': .*from finite data, but its parameters are not"):
+        fit(NET, PARAMS, X, LABELS, update=Jump(), **QUICK)
+
+
+def test_an_interruption_keeps_what_was_trained():
+    network = Network(norm=layers.BatchNorm(), **NET.layers)
+    params, kept = network.initial(X.shape), {}
+
+    def interrupt(step):
+        kept["params"] = mapped(np.copy, step.params)
+        if (step.epoch, step.batch) == (1, 1):
+            raise KeyboardInterrupt
+
+    with pytest.warns(RuntimeWarning, match="interrupted after 5 steps, in epoch 1"):
+        fitted = fit(network, params, X, LABELS, watch=interrupt, **QUICK)
+    assert same(fitted.params, kept["params"])
+    assert len(fitted.history.loss) == 1
+    assert fitted.network.layers["norm"].statistics is not None
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        best = fit(network, params, X, LABELS, validation=(X, LABELS), patience=3, watch=interrupt, **QUICK)
+    assert best.history.best == 0
+    assert same(best.params, fit(network, params, X, LABELS, **{**QUICK, "epochs": 1}).params)
+
+
+def test_single_precision_stays_single_in_a_training():
+    network = Network(norm=layers.BatchNorm(), **NET.layers)
+    params = mapped(lambda p: p.astype(np.float32), network.initial(X.shape))
+    types = set()
+
+    def note(step):
+        types.update(array.dtype for array in leaves(step.gradient))
+
+    for update in (Momentum(), OfTrees(), Momentum(np.float32(0.1))):
+        fitted = fit(network, params, X.astype(np.float32), LABELS, update=update, watch=note, **QUICK)
+        types.update(array.dtype for array in (*leaves(fitted.params), *fitted.network.layers["norm"].statistics))
+    assert types == {np.dtype(np.float32)}
+
+
+def test_an_array_in_two_places_is_two_parameters():
+    network = Network(a=layers.Affine(4), gate=layers.Tanh(), b=layers.Affine(4), out=layers.Affine(3))
+    params = network.initial(X.shape)
+    shared = fit(network, {**params, "b": params["a"]}, X, LABELS, **QUICK).params
+    apart = fit(network, {**params, "b": mapped(np.copy, params["a"])}, X, LABELS, **QUICK).params
+    assert same(shared, apart)
+    assert not same(shared["a"], shared["b"])
+
+
 def trained(*data, **options):
     return lambda: fit(NET, PARAMS, *data, **{**QUICK, **options})
 
@@ -359,7 +437,9 @@ BAD = {
     ),
     "label": (trained(X, LABELS + 1), r"targets: got 3 at index \(\d+,\); wanted integers from 0 to 2"),
     "negative label": (trained(X, LABELS - 1), r"targets: got -1 at index"),
-    "float labels": (trained(X, LABELS.astype(float)), r"targets: got shape \(23,\); wanted shape \(23, 3\)"),
+    "float labels": (trained(X, LABELS.astype(float)), r"targets: got an array of float64 .*\.astype\(int\)"),
+    "boolean labels": (trained(X, LABELS > 0), r"targets: got an array of bool .*\.astype\(int\)"),
+    "integer rows": (trained(X, np.eye(3, dtype=int)[LABELS]), r"targets: got an array of int64 .*\.astype\(float\)"),
     "shapes": (trained(X[:, :3], LABELS), r"layer 'hidden' \(Affine\): x: got shape \(2, 3\)"),
     "epochs": (trained(X, LABELS, epochs=0), r"epochs: got 0; wanted an integer, at least 1"),
     "batch": (trained(X, LABELS, batch=2.5), r"batch: got 2\.5; wanted an integer"),
@@ -367,6 +447,31 @@ BAD = {
     "patience": (trained(X, LABELS, validation=(X, LABELS), patience=0), r"patience: got 0"),
     "validation label": (trained(X, LABELS, validation=(X, LABELS + 1)), r"validation\[1\]: got 3 at index"),
     "validation rows": (trained(X, LABELS, validation=(X, LABELS[:2])), r"validation\[1\]: got an array"),
+    "integer pixels": (trained(X.astype(np.uint8), LABELS), r"^X: got an array of uint8 with shape \(23, 4\)"),
+    "complex": (trained(X + 0j, LABELS), r"^X: got an array of complex128"),
+    "ragged": (trained([[1.0], [2.0, 3.0]], LABELS[:2]), r"^X: got a ragged nest"),
+    "validation shapes": (
+        trained(X, LABELS, validation=(X[:, :3], LABELS)),
+        r"^validation\[0\]\[:2\]: layer 'hidden' \(Affine\): x: got shape \(2, 3\)",
+    ),
+    "validation alone": (trained(X, LABELS, validation=X), r"^validation: got an array .* wanted a pair"),
+    "seed": (trained(X, LABELS, seed=-1), r"^seed: got -1; wanted an integer, at least 0"),
+    "no seed": (trained(X, LABELS, seed=None), r"^seed: got None"),
+    "loss": (trained(X, LABELS, loss=layers.CrossEntropy), r"^loss: got .*; wanted a loss"),
+    "update": (trained(X, LABELS, update=Momentum), r"^update: got .*; wanted an optimizer"),
+    "update number": (trained(X, LABELS, update=0.1), r"^update: got the float 0\.1"),
+    "network": (lambda: fit(layers.Affine(3), PARAMS["out"], X, LABELS), r"^network: got .*; wanted a Network"),
+    "several inputs": (
+        lambda: fit(Network(look=layers.Attention()), {}, (X, X, X), LABELS),
+        r"^network: got one with the inputs Q, K, V",
+    ),
+    "first parameters": (
+        lambda: fit(NET, mapped(lambda p: p * np.nan, PARAMS), X, LABELS, **QUICK),
+        r"^params: got a number that is not finite in hidden/W",
+    ),
+    "labels in a column": (lambda: accuracy(NET, PARAMS, X, LABELS[:, None]), r"labels: got .* \(23, 1\); wanted int"),
+    "labels one-hot": (lambda: accuracy(NET, PARAMS, X, np.eye(3)[LABELS]), r"labels: got an array of float64"),
+    "rate of truth": (lambda: Momentum(True), r"rate: got True"),
     "rate": (lambda: Momentum(-0.1), r"rate: got -0\.1; wanted a number, at least 0"),
     "decay": (lambda: Momentum(decay=1.0), r"decay: got 1\.0; wanted a number, at least 0 and less than 1"),
     "accuracy of nothing": (lambda: accuracy(NET, PARAMS, X[:0], LABELS[:0]), r"X: got no rows"),
