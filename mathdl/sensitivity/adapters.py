@@ -70,12 +70,13 @@ def from_sklearn(model: Any, output: str = "decision") -> Callable[[Any], Any]:
         raise InvalidInput("output", repr(output), "'decision' or 'probability'")
     if output == "probability" and not hasattr(model, "predict_proba"):
         raise InvalidInput("output", f"'probability' of a {type(model).__name__}", "a model with predict_proba")
-    before, last = _scaled(model)
+    *firsts, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     weights = _weights(last)
     if weights is None:
         raise NotDifferentiable(
             type(model).__name__, "only fitted linear models and multilayer perceptrons are read", "one of those"
         )
+    before = _scaled(firsts)
     matrices, shifts, activation, link = weights
     bend = _ACTIVATIONS[activation]
 
@@ -91,20 +92,18 @@ def from_sklearn(model: Any, output: str = "decision") -> Callable[[Any], Any]:
     return f
 
 
-def _scaled(model: Any) -> tuple[Callable[[Any], Any], Any]:
-    """What comes before the last step of a pipeline, and that step."""
-    if not hasattr(model, "steps"):
-        return lambda x: x, model
-    *firsts, (_, last) = model.steps
-    if [type(step).__name__ for _, step in firsts] not in ([], ["StandardScaler"]):
-        names = ", ".join(type(step).__name__ for _, step in firsts)
-        raise NotDifferentiable(f"Pipeline of {names}", "only a StandardScaler is read", "apply the others yourself")
+def _scaled(firsts: list[Any]) -> Callable[[Any], Any]:
+    """What a pipeline does before its last step."""
     if not firsts:
-        return lambda x: x, last
-    scaler = firsts[0][1]
-    mean = 0.0 if getattr(scaler, "mean_", None) is None else scaler.mean_
-    scale = 1.0 if getattr(scaler, "scale_", None) is None else scaler.scale_
-    return lambda x: (x - mean) / scale, last
+        return lambda x: x
+    names = [type(step).__name__ for step in firsts]
+    if names != ["StandardScaler"]:
+        what = f"Pipeline of {', '.join(names)}"
+        raise NotDifferentiable(what, "only a StandardScaler is read before the model", "apply the others yourself")
+    (scaler,) = firsts
+    mean = scaler.mean_ if scaler.with_mean else 0.0
+    scale = scaler.scale_ if scaler.with_std else 1.0
+    return lambda x: (x - mean) / scale
 
 
 def _weights(model: Any) -> tuple[list[Any], list[Any], str, str] | None:

@@ -1,0 +1,108 @@
+"""Adversarial steps gain what they promise, penalties have the gradient of differences, bounds hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mathdl as md
+from mathdl.errors import InvalidInput
+from mathdl.sensitivity import adversarial, jacobian_penalty, lipschitz_bounds
+
+RNG = np.random.default_rng(0)
+W = RNG.normal(size=(5, 4))
+X0 = RNG.normal(size=4)
+
+
+def loss(x):
+    return np.sum(np.tanh(W @ x) ** 2)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_step_gains_to_first_order_what_the_dual_norm_says(norm):
+    g = md.grad(loss)(X0)
+    near = adversarial(loss, X0, 1e-5, norm)
+    size = {"linf": np.max(np.abs(near - X0)), "l2": np.linalg.norm(near - X0)}[norm]
+    dual = {"linf": np.sum(np.abs(g)), "l2": np.linalg.norm(g)}[norm]
+    np.testing.assert_allclose(size, 1e-5)
+    np.testing.assert_allclose(loss(near) - loss(X0), 1e-5 * dual, rtol=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_more_steps_stay_in_the_ball_and_gain_more(norm):
+    one, many = (adversarial(loss, X0, 0.3, norm, steps) for steps in (1, 20))
+    order = np.inf if norm == "linf" else 2
+    assert np.linalg.norm(many - X0, order) <= 0.3 * (1 + 1e-12)
+    assert loss(many) >= loss(one) - 1e-3
+    assert loss(many) > loss(X0)
+
+
+def test_bounds_are_kept_and_a_flat_loss_moves_nothing():
+    x = np.array([0.0, 0.5, 1.0, 0.2])
+    near = adversarial(loss, x, 0.4, bounds=(0.0, 1.0))
+    assert np.min(near) >= 0
+    assert np.max(near) <= 1
+    np.testing.assert_array_equal(adversarial(lambda x: 0.0 * x[0], x, 0.1, "l2"), x)
+    np.testing.assert_array_equal(adversarial(loss, x, 0.0), x)
+
+
+def f(params, x):
+    return params["V"] @ np.tanh(params["W"] @ x + params["b"])
+
+
+PARAMS = {"W": W, "b": RNG.normal(size=5), "V": RNG.normal(size=(3, 5))}
+X = RNG.normal(size=(6, 4))
+
+
+@pytest.mark.parametrize("norm", ["frobenius", "spectral"])
+def test_the_penalty_and_its_gradient(norm):
+    value, gradient = jacobian_penalty(f, PARAMS, X, norm)
+    squares = [
+        np.linalg.norm(md.jacobian(lambda x: f(PARAMS, x))(x), "fro" if norm == "frobenius" else 2) ** 2 for x in X
+    ]
+    assert value == pytest.approx(np.mean(squares))
+    vector, unflatten = md.flatten(PARAMS)
+    direction = RNG.normal(size=vector.shape)
+    h = 1e-5
+    values = [jacobian_penalty(f, unflatten(vector + t * direction), X, norm)[0] for t in (-h, h)]
+    assert md.flatten(gradient)[0] @ direction == pytest.approx((values[1] - values[0]) / (2 * h), rel=1e-6)
+
+
+def test_a_jacobian_of_zeros_has_the_penalty_zero():
+    value, gradient = jacobian_penalty(f, {**PARAMS, "V": np.zeros((3, 5))}, X)
+    assert value == 0
+    assert not any(np.any(g) for g in gradient.values())
+
+
+def test_bounds_from_below_and_above():
+    M = RNG.normal(size=(3, 4))
+    top = np.linalg.norm(M, 2)
+    found = lipschitz_bounds(lambda x: M @ x, X0, 1.0, samples=5, upper=top)
+    assert found.lower == pytest.approx(top)
+    assert found.upper == top
+    assert lipschitz_bounds(lambda x: np.tanh(M @ x), X0, 1.0, samples=5).upper == np.inf
+    few, many = (lipschitz_bounds(lambda x: np.tanh(M @ x), 3 * X0, 3.0, samples=n).lower for n in (1, 300))
+    assert few < many <= top
+
+
+BAD = {
+    "radius": (lambda: adversarial(loss, X0, -1.0), r"radius: got -1\.0"),
+    "norm": (lambda: adversarial(loss, X0, 1.0, "l1"), r"norm: got 'l1'; wanted one of 'l2', 'linf'"),
+    "steps": (lambda: adversarial(loss, X0, 1.0, steps=0), r"steps: got 0"),
+    "outside": (lambda: adversarial(loss, X0, 1.0, bounds=(0.0, 0.1)), r"x: got entries from .* within the bounds"),
+    "penalty's norm": (lambda: jacobian_penalty(f, PARAMS, X, "nuclear"), r"norm: got 'nuclear'"),
+    "no inputs": (lambda: jacobian_penalty(f, PARAMS, 1.0), r"X: got a single number"),
+    "ball": (lambda: lipschitz_bounds(loss, X0, np.inf), r"radius: got inf"),
+    "samples": (lambda: lipschitz_bounds(loss, X0, 1.0, samples=0), r"samples: got 0"),
+    "contradiction": (
+        lambda: lipschitz_bounds(lambda x: 3 * x, X0, 1.0, upper=2.0),
+        r"upper: got 2; wanted at least 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_input_gets_an_error_that_names_it(bad):
+    wrong, message = BAD[bad]
+    with pytest.raises(InvalidInput, match=message):
+        wrong()
