@@ -13,6 +13,7 @@ from mathdl.layers.elementwise import GELU, Dropout, ReLU, Sigmoid, Softplus, Ta
 from mathdl.layers.layer import Layer, Loss, Saved
 from mathdl.layers.linear import Affine, Embedding, Reshape, Residual
 from mathdl.layers.normalisation import BatchNorm, LayerNorm, RMSNorm
+from mathdl.layers.recurrent import GatedRecurrent, Recurrent
 
 __all__ = [
     "GELU",
@@ -26,6 +27,7 @@ __all__ = [
     "CrossEntropy",
     "Dropout",
     "Embedding",
+    "GatedRecurrent",
     "Layer",
     "LayerNorm",
     "LogSoftmax",
@@ -36,6 +38,7 @@ __all__ = [
     "MultiHeadAttention",
     "RMSNorm",
     "ReLU",
+    "Recurrent",
     "Reshape",
     "Residual",
     "Saved",

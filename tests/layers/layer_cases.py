@@ -124,7 +124,7 @@ WAYS: dict[str, Callable[[Case, str], Any]] = {
 }
 
 # Not analytic, or without a complex version in SciPy: these are compared with central differences.
-REAL_ONLY = ("ReLU", "Sigmoid", "Softplus", "MaxPool1d", "MaxPool2d")
+REAL_ONLY = ("GatedRecurrent", "ReLU", "Sigmoid", "Softplus", "MaxPool1d", "MaxPool2d")
 
 
 def disagreement(case, by):
@@ -259,6 +259,16 @@ def _multi_head_attention(rng):
     return Case(layers.MultiHeadAttention(heads, _mask(rng, t, t)), params, rng.normal(size=(*lead, t, n)))
 
 
+def _recurrent(layer, parts):
+    def make(rng):
+        N, t, n, h = _shape(rng, 4)
+        shapes = {"W": (parts * h, n), "U": (parts * h, h), "b": (parts * h,)}
+        params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        return Case(layer(), params, rng.normal(size=(N, t, n)))
+
+    return make
+
+
 CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "Affine": _affine,
     "Embedding": _embedding,
@@ -284,6 +294,8 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "AveragePool2d": _pooling(layers.AveragePool2d, 2),
     "Attention": _attention,
     "MultiHeadAttention": _multi_head_attention,
+    "Recurrent": _recurrent(layers.Recurrent, 1),
+    "GatedRecurrent": _recurrent(layers.GatedRecurrent, 3),
 }
 
 
@@ -406,6 +418,39 @@ def _plain_multi_head_attention(layer, params, x):
     return y
 
 
+def _plain_recurrent(layer, params, x):
+    y = np.zeros((*x.shape[:2], len(params["U"])))
+    for n in range(len(x)):
+        h = np.zeros(len(params["U"]))
+        for t in range(x.shape[1]):
+            h = y[n, t] = np.array(
+                [
+                    math.tanh(w @ x[n, t] + u @ h + b)
+                    for w, u, b in zip(params["W"], params["U"], params["b"], strict=True)
+                ]
+            )
+    return y
+
+
+def _plain_gated(layer, params, x):
+    k = params["U"].shape[1]
+    y = np.zeros((*x.shape[:2], k))
+    for n in range(len(x)):
+        h = np.zeros(k)
+        for t in range(x.shape[1]):
+            r, z, c = np.zeros(k), np.zeros(k), np.zeros(k)
+            for i in range(k):
+                r[i], z[i] = (
+                    1 / (1 + math.exp(-(params["W"][j] @ x[n, t] + params["U"][j] @ h + params["b"][j])))
+                    for j in (i, k + i)
+                )
+            for i in range(k):
+                j = 2 * k + i
+                c[i] = math.tanh(params["W"][j] @ x[n, t] + params["U"][j] @ (r * h) + params["b"][j])
+            h = y[n, t] = (1 - z) * h + z * c
+    return y
+
+
 VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "Affine": _each_row(_plain_affine),
     "Embedding": _plain_embedding,
@@ -430,4 +475,6 @@ VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "AveragePool2d": _plain_pooling(lambda window: sum(window) / len(window), 0.0),
     "Attention": _plain_attention,
     "MultiHeadAttention": _plain_multi_head_attention,
+    "Recurrent": _plain_recurrent,
+    "GatedRecurrent": _plain_gated,
 }

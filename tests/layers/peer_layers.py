@@ -40,6 +40,27 @@ class _Shared:
         y = self.Attention(layer, {name: heads(name) for name in "QKV"}).swapaxes(-2, -3)
         return y.reshape(*y.shape[:-2], math.prod(y.shape[-2:])) @ a["WO"].T
 
+    def _through_time(self, a, step):
+        """The states of a cell, from zero."""
+        h, states = 0 * (a["x"][:, 0] @ a["W"][: a["U"].shape[1]].T), []
+        for t in range(a["x"].shape[1]):
+            h = step(a["x"][:, t] @ a["W"].T + a["b"], h)
+            states.append(h)
+        return self.stack(states)
+
+    def Recurrent(self, layer, a):
+        return self._through_time(a, lambda moved, h: self.tanh(moved + h @ a["U"].T))
+
+    def GatedRecurrent(self, layer, a):
+        k = a["U"].shape[1]
+
+        def step(moved, h):
+            gates = self.sigmoid(moved[:, : 2 * k] + h @ a["U"][: 2 * k].T)
+            r, z = gates[:, :k], gates[:, k:]
+            return (1 - z) * h + z * self.tanh(moved[:, 2 * k :] + (r * h) @ a["U"][2 * k :].T)
+
+        return self._through_time(a, step)
+
 
 class Jax(_Shared):
     def __init__(self):
@@ -47,6 +68,8 @@ class Jax(_Shared):
         self.jax.config.update("jax_enable_x64", True)
         self.np, self.nn, self.lax = self.jax.numpy, self.jax.nn, self.jax.lax
         self.constant = self.np.asarray
+        self.tanh, self.sigmoid = self.np.tanh, self.nn.sigmoid
+        self.stack = lambda states: self.np.stack(states, axis=1)
 
     def derivatives(self, f, arguments, g, tangents):
         """The value, the cotangents by name, and the tangent of the value; compiled at once, which is quicker."""
@@ -142,6 +165,8 @@ class Torch(_Shared):
         self.torch = pytest.importorskip("torch")
         self.F = self.torch.nn.functional
         self.constant = self.torch.tensor
+        self.tanh, self.sigmoid = self.torch.tanh, self.torch.sigmoid
+        self.stack = lambda states: self.torch.stack(states, dim=1)
 
     def _exactly(self):
         """Its formula for attention, not a fused one that has no forward derivative."""

@@ -316,6 +316,8 @@ SIZED = {
     "RMSNorm": (layers.RMSNorm(), (2, 5)),
     "BatchNorm": (layers.BatchNorm(), (2, 5, 3)),
     "MultiHeadAttention": (layers.MultiHeadAttention(2), (3, 4)),
+    "Recurrent": (layers.Recurrent(3), (2, 4, 5)),
+    "GatedRecurrent": (layers.GatedRecurrent(3), (2, 4, 5)),
 }
 
 
@@ -364,6 +366,55 @@ def test_a_layer_without_a_mask_or_statistics_of_its_own_stays_as_it_is():
         layers.Residual(layers.BatchNorm()).forward(NORM, ROWS)[1].kept
     )
     np.testing.assert_array_equal(measured, ([1.0, 1.0], [0.0, 0.0]))
+
+
+@pytest.mark.parametrize("cell", [layers.Recurrent, layers.GatedRecurrent])
+def test_truncated_derivatives_are_those_with_the_state_held_constant(cell):
+    """Chunks of two steps, each begun with the last state as a number: the engine's derivative of that."""
+    rng = np.random.default_rng(5)
+    params = {name: rng.normal(size=np.shape(p)) for name, p in cell(3).initial((2, 5, 2), rng).items()}
+    x, g = rng.normal(size=(2, 5, 2)), rng.normal(size=(2, 5, 3))
+    whole, cut = cell(), cell(truncate=2)
+    y, saved = cut.forward(params, x)
+    np.testing.assert_array_equal(y, whole(params, x))
+
+    def chunked(params, x):
+        states, h = [], np.zeros((2, 3))
+        for t in range(5):
+            h = y[:, t - 1] if t in (2, 4) else h
+            h = whole.step(params, x[:, t] @ params["W"].T + params["b"], h)[0]
+            states.append(h)
+        return np.sum(g * np.stack(states, axis=1))
+
+    expected = md.grad(chunked)(params, x), md.grad(lambda x: chunked(params, x))(x)
+    found = cut.vjp(params, saved, g)
+    for name in params:
+        np.testing.assert_allclose(found[0][name], expected[0][name], atol=1e-12)
+        J = cut.jacobian(params, x, name)
+        np.testing.assert_allclose(np.tensordot(g, J, 3), expected[0][name], atol=1e-12)
+        v = rng.normal(size=np.shape(params[name]))
+        pushed = cut.jvp(params, saved, np.zeros_like(x), {name: v})
+        np.testing.assert_allclose(pushed, np.tensordot(J, v, v.ndim), atol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
+    np.testing.assert_allclose(np.tensordot(g, cut.jacobian(params, x), 3), expected[1], atol=1e-12)
+    assert np.max(np.abs(whole.vjp(params, saved, g)[1] - found[1])) > 1e-3
+
+
+def test_the_jacobian_between_two_times_is_the_product_of_the_steps():
+    rng = np.random.default_rng(6)
+    params = layers.Recurrent(3).initial((1, 4, 2), rng)
+    x = rng.normal(size=(1, 4, 2))
+    y = layers.Recurrent()(params, x)[0]
+    J = layers.Recurrent().jacobian(params, x)[0, 3, :, 0, 1]
+    D = [np.diag(1 - h**2) for h in y]
+    np.testing.assert_allclose(J, D[3] @ params["U"] @ D[2] @ params["U"] @ D[1] @ params["W"])
+
+
+def test_a_gate_that_is_shut_passes_state_and_gradient_unchanged():
+    params = {"W": np.zeros((6, 1)), "U": np.zeros((6, 2)), "b": np.repeat([0.0, -40.0, 0.0], 2)}
+    layer = layers.GatedRecurrent()
+    _, kept = layer.step(params, np.zeros((1, 6)) + params["b"], np.array([[0.3, -0.7]]))
+    np.testing.assert_allclose(layer.step_jacobians(params, kept)[1][0], np.eye(2), atol=1e-15)
 
 
 def test_what_the_parameters_alone_are_pulled_to_is_the_same():
@@ -425,6 +476,7 @@ KERNEL = {"K": np.ones((1, 2, 3)), "b": np.zeros(1)}
 HEADS = {name: np.ones((2, 2)) for name in ("WQ", "WK", "WV", "WO")}
 ROWS = np.ones((3, 2))
 RNG = np.random.default_rng(0)
+CELL = {"W": np.ones((2, 1)), "U": np.ones((2, 2)), "b": np.zeros(2)}
 NORM = {"scale": np.ones(2), "shift": np.zeros(2)}
 BAD = {
     "no dict": (
@@ -489,6 +541,26 @@ BAD = {
     "other kernel": (
         lambda: layers.Conv1d(1, 2)(KERNEL, np.ones((1, 2, 4))),
         r"params\['K'\]: got shape \(1, 2, 3\); wanted shape \(1, c, 2\)",
+    ),
+    "no sequence": (
+        lambda: layers.Recurrent(3).initial((2, 4), RNG),
+        r"x: got shape \(2, 4\); wanted shape \(N, t, n\)",
+    ),
+    "no state": (
+        lambda: layers.GatedRecurrent().initial((1, 2, 3), RNG),
+        r"width: got None; .*GatedRecurrent\(width\)",
+    ),
+    "truncate": (lambda: layers.Recurrent(truncate=0), r"truncate: got 0; wanted a number of steps"),
+    "U": (lambda: layers.GatedRecurrent()(CELL, np.ones((1, 2, 1))), r"params\['U'\]: got .*shape \(3 h, h\)"),
+    "cell's width": (lambda: layers.Recurrent(5)(CELL, np.ones((1, 2, 1))), r"params\['U'\]: got .* with h = 5"),
+    "cell's b": (lambda: layers.Recurrent()({**CELL, "b": np.zeros(1)}, np.ones((1, 2, 1))), r"params\['b'\]: got"),
+    "cell's W": (
+        lambda: layers.Recurrent()({**CELL, "W": np.zeros((1, 1))}, np.ones((1, 2, 1))),
+        r"params\['W'\]: got",
+    ),
+    "not a sequence": (
+        lambda: layers.Recurrent()(CELL, np.ones((2, 1))),
+        r"x: got shape \(2, 1\); wanted shape \(N, t, 1\)",
     ),
     "uneven heads": (
         lambda: layers.MultiHeadAttention(2).initial((1, 3), RNG),
