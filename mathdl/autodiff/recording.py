@@ -6,6 +6,7 @@ Explained in the chapter *Automatic differentiation*.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -173,6 +174,20 @@ def recorded(x: Any) -> Any:
     return found.recording.call(np.array, (array.tolist(),), {})
 
 
+def _shown(x: Any, is_array: bool) -> Any:
+    """An argument in which lists of numbers, some of them traced, are traced arrays: NumPy does not look into them.
+
+    A list is an array itself, or one of arrays, as in ``np.concatenate([a, [b[0], 1.0]])``. The same object if NumPy
+    sees all there is.
+    """
+    if not isinstance(x, (tuple, list)) or not any(map(_above, found_in(x, Followed))):
+        return x
+    parts = [_shown(part, True) for part in x]
+    if is_array:
+        return np.stack(parts)
+    return x if all(map(operator.is_, parts, x)) else type(x)(parts)
+
+
 def run(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that NumPy does not dispatch; write it down if one of its arguments is recorded."""
     found = next(found_in(args, Recorded), None)
@@ -254,6 +269,11 @@ class Recorded(Followed):
             return NotImplemented
         if function in STATIC:
             return function(*_plain(args), **_plain(kwargs))
+        if any(map(_above, found_in((args, kwargs), Followed))):
+            is_array = getattr(function, "__name__", "") not in OF_SEQUENCES
+            shown = [_shown(given, is_array) for given in (*args, *kwargs.values())]
+            if not all(map(operator.is_, shown, (*args, *kwargs.values()))):
+                return function(*shown[: len(args)], **dict(zip(kwargs, shown[len(args) :], strict=True)))
         name = getattr(function, "__name__", "")
         if kwargs.get("out") is not None or name in IN_PLACE:
             raise refuse(function, "it writes into an existing array", "np.where(mask, new, old)")
@@ -437,6 +457,9 @@ STATIC: Final = {
     *(np.zeros_like, np.ones_like, np.empty_like, np.may_share_memory, np.shares_memory, np.min_scalar_type),
 }
 IN_PLACE: Final = frozenset("copyto put place putmask put_along_axis fill_diagonal".split())
+OF_SEQUENCES: Final = frozenset(
+    "concatenate concat stack hstack vstack dstack column_stack block select choose multi_dot piecewise".split()
+)  # functions of lists of arrays, not of lists that are arrays
 SHAPED_BY_VALUES: Final = frozenset(
     """
     nonzero argwhere flatnonzero extract compress unique unique_all unique_counts unique_inverse unique_values union1d

@@ -117,6 +117,12 @@ MIXED = {
     "recorded * mixed": lambda x: np.sign(x) * np.array([np.sign(x[0]), x[1]]),
     "mixed * recorded": lambda x: np.array([np.sign(x[0]), x[1]]) * np.sign(x),
     "recorded @ mixed": lambda x: np.sign(x) @ np.array([np.sign(x[0]), x[1]]),
+    "concatenated": lambda x: np.concatenate([np.sign(x), [x[0], 1.0]]),
+    "concatenated rows": lambda x: np.concatenate([np.sign(x)[None], [[x[0], np.sign(x[1])]]], axis=0),
+    "stacked": lambda x: np.stack([np.sign(x), [x[1] * x[0], 3.0]], axis=1),
+    "side by side": lambda x: np.hstack([np.sign(x), [x[0]], 2.0]),
+    "chosen": lambda x: np.where(np.sign(x) > 0, [[x[0], x[1]], [1.0, x[0]]], np.sign(x)),
+    "by name": lambda x: np.append(np.sign(x), values=[x[0] * x[1]]),
     "mixed @ recorded": lambda x: np.array([[np.sign(x[0]), x[1]], [x[0], 2.0]]) @ np.sign(x),
 }
 
