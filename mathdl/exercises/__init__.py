@@ -30,6 +30,7 @@ CHAPTERS = (
     "second_derivatives",
     "layer_jacobians",
     "backpropagation",
+    "gradient_flow",
     "numbers_that_misbehave",
 )
 
