@@ -255,7 +255,7 @@ def _lsuv(weights: list[Array], X: Array) -> Array:
     """From the definition: each factor is the root of "the variance is 1", found layer after layer."""
     found: list[float] = []
     for W in weights:
-        c = optimize.brentq(lambda c, H=X @ W.T: np.var(c * H) - 1, 1e-6, 1e6, xtol=1e-15)  # type: ignore[misc]
+        c = optimize.brentq(lambda c, H=X @ W.T: np.var(c * H) - 1, 1e-6, 1e6, xtol=1e-15)
         X = np.tanh(c * (X @ W.T))
         found.append(float(c))
     return np.array(found)
