@@ -114,7 +114,7 @@ class Recorder:
 
     References
     ----------
-    Chapter *Gradient flow*; `mathdl.plot` draws one.
+    Chapter *Gradient flow*; `mathdl.plot.recorded` draws it.
 
     Examples
     --------
