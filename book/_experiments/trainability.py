@@ -6,6 +6,7 @@ Drawn and explained in the chapter *Gradient flow*, which trains a few of them a
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,19 @@ GAINS = tuple(round(0.5 + 0.1 * k, 1) for k in range(20))
 ACTIVATIONS = {"tanh": Tanh, "ReLU": ReLU}
 
 
-def share(activation: str, depth: int, gain: float) -> float:
-    """Of the training images, how many a network of this depth has learned to read; 0 if its training broke off."""
+@cache
+def images() -> tuple[Any, Any]:
+    """Three quarters of the digits, with their labels: those that the chapter trains with."""
     digits = load_digits()
     X, _, y, _ = train_test_split(
         digits.data / 16, digits.target, test_size=0.25, stratify=digits.target, random_state=0
     )
+    return X, y
+
+
+def share(activation: str, depth: int, gain: float) -> float:
+    """Of the training images, how many a network of this depth has learned to read; 0 if its training broke off."""
+    X, y = images()
     layers: dict[str, Any] = {}
     for k in range(depth):
         layers |= {f"affine{k}": Affine(64), f"phi{k}": ACTIVATIONS[activation]()}
@@ -45,8 +53,3 @@ def run() -> dict[str, Any]:
     """The whole map: for each activation a row for each depth, with a share for each gain."""
     shares = {name: [[share(name, depth, gain) for gain in GAINS] for depth in DEPTHS] for name in ACTIVATIONS}
     return {"depths": DEPTHS, "gains": GAINS, "shares": shares}
-
-
-def slice() -> dict[str, float]:
-    """Three of its points, far from the edges of what trains."""
-    return {str(gain): share("tanh", 24, gain) for gain in (0.6, 1.2, 2.4)}
