@@ -13,7 +13,7 @@ import numpy as np
 
 from mathdl.autodiff.trees import mapped
 from mathdl.errors import InvalidInput
-from mathdl.layers import Affine, Conv1d, Conv2d
+from mathdl.layers import Affine, Conv1d, Conv2d, Residual
 from mathdl.layers.layer import Layer, Params
 from mathdl.network import Network
 
@@ -98,9 +98,11 @@ def orthogonal(
 ) -> dict[str, Any]:
     """Weights with orthonormal rows or columns, whichever are fewer, times ``gain``.
 
-    All singular values of W are the gain, so that a product of such matrices has all its singular values equal, where
-    one of Gaussian matrices has a spectrum that spreads with each factor. The matrix is uniform among all orthogonal
-    ones: Q of a Gaussian matrix's QR decomposition, with the signs that make the diagonal of R positive.
+    All singular values of W are the gain, so that a product of square ones has all its singular values equal, where
+    one of Gaussian matrices has a spectrum that spreads with each factor. A layer that narrows, from n to m < n, keeps
+    m of n directions: the squared length of what passes falls to m / n of it, on average, and no gain of the layers
+    after it brings the others back. The matrix is uniform among all orthogonal ones: Q of a Gaussian matrix's QR
+    decomposition, with the signs that make the diagonal of R positive.
 
     Parameters
     ----------
@@ -146,7 +148,8 @@ def lsuv(network: Network, params: Params, X: Any, tolerance: float = 0.05, most
 
     What the other initialisers achieve on average, for the inputs that they assume, this does for these data: the
     output of layer after layer is measured, and its weights are divided by the standard deviation found. Begin with
-    `orthogonal`. A layer's scale decides what the next one gets, so they are taken in order.
+    `orthogonal`. A layer's scale decides what the next one gets, so they are taken in order. In a residual the layers
+    that it goes around are scaled, before their output is added.
 
     Parameters
     ----------
@@ -187,10 +190,10 @@ def lsuv(network: Network, params: Params, X: Any, tolerance: float = 0.05, most
 
 def _scale(network: Network, params: dict[str, Any], x: Any, tolerance: float, most: int, path: str) -> None:
     for name, layer in network.layers.items():
-        own = params.get(name, {})
-        key = _weights(layer)
+        own, inner = params.get(name, {}), layer.layer if isinstance(layer, Residual) else layer
+        key = _weights(inner)
         for _ in range(most if key else 0):
-            variance = float(np.var(layer(own, x)))
+            variance = float(np.var(inner(own, x)))
             if not 0 < variance < math.inf:
                 raise InvalidInput(
                     "X", f"outputs of layer {path + name!r} with variance {variance}", "outputs that vary"
@@ -198,8 +201,8 @@ def _scale(network: Network, params: dict[str, Any], x: Any, tolerance: float, m
             if abs(variance - 1) <= tolerance:
                 break
             own[key] /= math.sqrt(variance)
-        if isinstance(layer, Network):
-            _scale(layer, own, x, tolerance, most, f"{path}{name}/")
+        if isinstance(inner, Network):
+            _scale(inner, own, x, tolerance, most, f"{path}{name}/")
         x = layer(own, x)
 
 

@@ -45,6 +45,12 @@ def test_orthogonal_weights_have_one_singular_value():
             np.testing.assert_allclose(values, 1.5)
 
 
+def test_orthogonal_weights_that_narrow_keep_a_share_of_the_squared_length():
+    network, x = Network(out=layers.Affine(20)), np.random.default_rng(0).normal(size=(2000, 80))
+    y = network(orthogonal(network, x.shape, 1), x)
+    assert np.sum(y**2) / np.sum(x**2) == pytest.approx(20 / 80, rel=0.02)
+
+
 def test_orthogonal_weights_are_uniform():
     """Without the signs the first entry would always have one sign."""
     network = Network(out=layers.Affine(2))
@@ -81,6 +87,17 @@ def test_lsuv_in_a_network_in_a_network():
     params = lsuv(network, network.initial(X.shape), X, tolerance=0.01)
     assert np.var(network(params, X)) == pytest.approx(1, abs=0.011)
     assert np.var(layers.Affine()(params["inner"]["a"], X)) == pytest.approx(1, abs=0.011)
+
+
+def test_lsuv_inside_residuals():
+    """What a residual goes around is scaled; the way around it adds to that."""
+    block = Network(bend=layers.Tanh(), affine=layers.Affine(10))
+    network = Network(alone=layers.Residual(layers.Affine(10)), block=layers.Residual(block))
+    X = np.random.default_rng(2).normal(size=(400, 10))
+    params = lsuv(network, orthogonal(network, X.shape, gain=5.0), X, tolerance=1e-9)
+    after = network.outputs(params, X)
+    assert np.var(after["alone"] - X) == pytest.approx(1, abs=1e-8)
+    assert np.var(after["block"] - after["alone"]) == pytest.approx(1, abs=1e-8)
 
 
 def test_bad_input():
