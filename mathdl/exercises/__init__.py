@@ -31,6 +31,7 @@ CHAPTERS = (
     "layer_jacobians",
     "backpropagation",
     "numbers_that_misbehave",
+    "sensitivity",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
