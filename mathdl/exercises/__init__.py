@@ -32,6 +32,7 @@ CHAPTERS = (
     "backpropagation",
     "gradient_flow",
     "numbers_that_misbehave",
+    "sensitivity",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
