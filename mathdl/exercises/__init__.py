@@ -30,6 +30,7 @@ CHAPTERS = (
     "second_derivatives",
     "layer_jacobians",
     "backpropagation",
+    "through_time",
     "numbers_that_misbehave",
 )
 
