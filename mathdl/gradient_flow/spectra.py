@@ -140,5 +140,6 @@ def effective_rank(values: Any) -> float:
     total = np.sum(values)
     if total == 0:
         return 0.0
-    shares = values[values > 0] / total
+    shares = values / total
+    shares = shares[shares > 0]
     return math.exp(-float(np.sum(shares * np.log(shares))))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mathdl.arrays import as_point
-from mathdl.autodiff import grad, jacobian, value_and_grad
+from mathdl.autodiff import grad, jacobian, jvp, value_and_grad
 from mathdl.errors import InvalidInput
 from mathdl.sensitivity.attribution import want_count
 
@@ -94,22 +94,34 @@ def _within(step: Any, radius: float, norm: str) -> Any:
     return step * (radius / size) if size > radius else step
 
 
-def jacobian_penalty(f: Callable[[Any, Any], Any], params: Any, X: Any, norm: str = "frobenius") -> tuple[float, Any]:
-    """The mean of ‖J‖² over some inputs, with J the Jacobian of f by its input, and its gradient by the parameters.
+def jacobian_penalty(
+    f: Callable[[Any, Any], Any],
+    params: Any,
+    X: Any,
+    norm: str = "frobenius",
+    projections: int | None = None,
+    seed: int = 0,
+) -> tuple[float, Any]:
+    """The mean of ‖J‖² over a batch, J the Jacobian of an output row by its input, and its gradient by the parameters.
 
-    Added to a loss it makes a function that small changes of the input move little. Its gradient is a second one:
-    the Jacobian is differentiated once more, by the parameters.
+    Added to a loss it makes a function that small changes of the input move little. Its gradient is a second one: what
+    was pulled back to the inputs is differentiated once more, by the parameters.
 
     Parameters
     ----------
-    f : callable (params, x) -> ndarray
-        A differentiable NumPy function of parameters and one input.
+    f : callable (params, X) -> ndarray, shape (N, ...)
+        A differentiable NumPy function of parameters and a batch, such as a network; no row looks at another one.
     params : tree of ndarray
     X : ndarray, shape (N, ...)
         The inputs, one a row.
     norm : {"frobenius", "spectral"}
         The sum of squares of all entries, or the square of the largest singular value. For the latter the singular
         vectors u, v are held constant and the derivative of (uᵀ J v)² is taken, which is that of σ² where σ is single.
+    projections : int, optional
+        For the sum of squares of m outputs m pulls are needed. So many are taken in its place, of random directions:
+        since E ‖Jᵀ v‖² is ‖J‖² for normal v, the estimate and its gradient are right on average.
+    seed : int
+        Of these directions: another one for each step of a training.
 
     Returns
     -------
@@ -119,16 +131,17 @@ def jacobian_penalty(f: Callable[[Any, Any], Any], params: Any, X: Any, norm: st
     Raises
     ------
     InvalidInput
-        If there are no inputs, or the norm is unknown.
+        If there are no inputs, f does not give a row for each or its rows depend on each other, or the norm is unknown.
 
     References
     ----------
     Chapter *Sensitivity*. H. Drucker and Y. Le Cun, IEEE Trans. Neural Networks 3 (1992) 991; J. Sokolić, R. Giryes,
-    G. Sapiro and M. Rodrigues, IEEE Trans. Signal Process. 65 (2017) 4265.
+    G. Sapiro and M. Rodrigues, IEEE Trans. Signal Process. 65 (2017) 4265; projections: J. Hoffman, D. A. Roberts and
+    S. Yaida, arXiv:1908.02729.
 
     Examples
     --------
-    >>> jacobian_penalty(lambda W, x: W @ x, np.array([[1.0, 2.0]]), np.ones((3, 2)))
+    >>> jacobian_penalty(lambda W, X: X @ W.T, np.array([[1.0, 2.0]]), np.ones((3, 2)))
     (5.0, array([[2., 4.]]))
     """
     X = as_point(X, "X")
@@ -136,20 +149,58 @@ def jacobian_penalty(f: Callable[[Any, Any], Any], params: Any, X: Any, norm: st
         raise InvalidInput("X", "a single number", "inputs, one a row")
     if norm not in ("frobenius", "spectral"):
         raise InvalidInput("norm", repr(norm), "'frobenius' or 'spectral'")
+    if projections is not None:
+        want_count(projections, "projections")
+        if norm == "spectral":
+            raise InvalidInput("projections", repr(projections), "None for the spectral norm")
+    shape = _rows(f, params, X)
 
-    def penalty(params: Any) -> Any:
-        return sum(_square(lambda x: f(params, x), x, norm) for x in X) / len(X)
+    def pulled(params: Any, V: Any) -> Any:
+        """Each row of V times the Jacobian of its row, and all of them in one pull: rows do not mix."""
+        return grad(lambda X: np.sum(V * f(params, X)))(X)
 
-    value, gradient = value_and_grad(penalty)(params)
+    def frobenius(params: Any) -> Any:
+        return sum(np.sum(pulled(params, V) ** 2) for V in directions) * share
+
+    def spectral(params: Any) -> Any:
+        pushed = jvp(lambda X: f(params, X), (X,), (right,))[1]
+        return np.sum(np.sum((left * pushed).reshape(len(X), -1), axis=1) ** 2) / len(X)
+
+    if norm == "spectral":
+        left, right = _top(np.stack([pulled(params, V) for V in _units(shape)], axis=1), shape)
+        value, gradient = value_and_grad(spectral)(params)
+    else:
+        rng = np.random.default_rng(seed)
+        directions = _units(shape) if projections is None else rng.normal(size=(projections, *shape))
+        share = 1 / len(X) / (projections or 1)
+        value, gradient = value_and_grad(frobenius)(params)
     return float(value), gradient
 
 
-def _square(f: Function, x: Any, norm: str) -> Any:
-    J = jacobian(f)(x)
-    J = np.reshape(J, (-1, x.size))
-    if norm == "frobenius":
-        return np.sum(J * J)
-    return np.linalg.norm(J, 2) ** 2
+def _rows(f: Callable[[Any, Any], Any], params: Any, X: Any) -> tuple[int, ...]:
+    """The shape of f(params, X), which must have a row for each input that depends on this input alone."""
+    Y = np.asarray(f(params, X))
+    if Y.shape[:1] != X.shape[:1]:
+        raise InvalidInput("f", f"an output of shape {Y.shape}", f"one of shape ({len(X)}, ...): a row for each input")
+    close = 1e4 * np.finfo(np.result_type(Y.dtype, np.float32)).eps
+    for rows in (slice(0, None, 2), slice(1, None, 2)) if len(X) > 1 else ():
+        alone, together = np.asarray(f(params, X[rows])), Y[rows]
+        if alone.shape != together.shape or not np.allclose(alone, together, close, close * np.max(np.abs(Y))):
+            came = "rows that come out differently without the others, or each time"
+            raise InvalidInput("f", came, "rows that depend on their own input alone: a network for evaluation")
+    return Y.shape
+
+
+def _units(shape: tuple[int, ...]) -> Any:
+    """For each of the m outputs an array of this shape: 1 for that output in every row."""
+    m = math.prod(shape[1:])
+    return np.broadcast_to(np.eye(m)[:, None], (m, shape[0], m)).reshape(m, *shape)
+
+
+def _top(J: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The singular vectors of the largest singular value of each of N Jacobians (N, m, ...)."""
+    U, _, V = np.linalg.svd(J.reshape(*J.shape[:2], -1), full_matrices=False)
+    return U[:, :, 0].reshape(shape), V[:, 0].reshape(J.shape[0], *J.shape[2:])
 
 
 class Bounds(NamedTuple):

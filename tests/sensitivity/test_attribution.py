@@ -47,10 +47,38 @@ def test_integrated_gradients_are_complete():
         np.testing.assert_allclose(np.sum(found.values) + found.residual, smooth(X0)[k] - smooth(baseline)[k])
 
 
-def test_on_kinks_the_residual_falls_with_the_steps():
-    residuals = [abs(integrated_gradients(kinked, X0, -X0[::-1], 0, steps).residual) for steps in (10, 100, 1000)]
-    assert residuals[2] < 0.1 * residuals[0]
-    assert residuals[2] < 1e-2
+def test_on_kinks_the_residual_is_within_its_bound_and_falls_with_the_steps():
+    for steps in (3, 10, 100, 1000):
+        found = integrated_gradients(kinked, X0, -X0[::-1], 0, steps)
+        assert abs(found.residual) <= found.bound
+    few, many = (integrated_gradients(kinked, X0, -X0[::-1], 0, steps) for steps in (10, 1000))
+    assert abs(many.residual) < 0.1 * abs(few.residual)
+    assert many.bound < 0.05 * few.bound
+
+
+def test_the_bound_is_reached_by_a_jump_of_the_slope_at_the_worst_place():
+    """One node, one cell from 0 to 1: a kink near 0 makes the residual as large as the bound says."""
+    found = integrated_gradients(
+        lambda x: np.maximum(x[0], 0.0) + np.maximum(-x[0], 0.0), np.ones(1), -1e-3 * np.ones(1), steps=1
+    )
+    assert found.bound == pytest.approx(2 * 1.001)
+    assert -found.residual == pytest.approx(2e-3)
+    found = integrated_gradients(lambda x: np.maximum(x[0] - 0.4999, 0.0), np.ones(1), steps=1)
+    assert found.bound == pytest.approx(1.0)
+    assert -found.residual == pytest.approx(0.4999)
+
+
+def test_completeness_is_asserted():
+    with pytest.raises(NotDifferentiable, match=r"changes by 1 from the baseline to x, .* add up to 0 .* it jumps"):
+        integrated_gradients(lambda x: np.where(x[0] > 0.5, 1.0, 0.0), np.ones(2))
+
+    def ramp(x):
+        return np.clip(10 * x[0] - 4.5, 0.0, 1.0)
+
+    with pytest.raises(NotDifferentiable, match=r"more often than 2 gradients see"):
+        integrated_gradients(ramp, np.ones(1), steps=2)
+    found = integrated_gradients(ramp, np.ones(1), steps=200)
+    assert 0 < abs(found.residual) <= found.bound
 
 
 def test_integrated_gradients_of_a_linear_function_are_its_terms():

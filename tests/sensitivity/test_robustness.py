@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mathdl as md
+from mathdl import layers
 from mathdl.errors import InvalidInput
 from mathdl.sensitivity import adversarial, jacobian_penalty, lipschitz_bounds
 
@@ -46,8 +47,8 @@ def test_bounds_are_kept_and_a_flat_loss_moves_nothing():
     np.testing.assert_array_equal(adversarial(loss, x, 0.0), x)
 
 
-def f(params, x):
-    return params["V"] @ np.tanh(params["W"] @ x + params["b"])
+def f(params, X):
+    return np.tanh(X @ params["W"].T + params["b"]) @ params["V"].T
 
 
 PARAMS = {"W": W, "b": RNG.normal(size=5), "V": RNG.normal(size=(3, 5))}
@@ -58,7 +59,8 @@ X = RNG.normal(size=(6, 4))
 def test_the_penalty_and_its_gradient(norm):
     value, gradient = jacobian_penalty(f, PARAMS, X, norm)
     squares = [
-        np.linalg.norm(md.jacobian(lambda x: f(PARAMS, x))(x), "fro" if norm == "frobenius" else 2) ** 2 for x in X
+        np.linalg.norm(md.jacobian(lambda x: f(PARAMS, x[None])[0])(x), "fro" if norm == "frobenius" else 2) ** 2
+        for x in X
     ]
     assert value == pytest.approx(np.mean(squares))
     vector, unflatten = md.flatten(PARAMS)
@@ -66,6 +68,38 @@ def test_the_penalty_and_its_gradient(norm):
     h = 1e-5
     values = [jacobian_penalty(f, unflatten(vector + t * direction), X, norm)[0] for t in (-h, h)]
     assert md.flatten(gradient)[0] @ direction == pytest.approx((values[1] - values[0]) / (2 * h), rel=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["frobenius", "spectral"])
+def test_the_penalty_of_a_network_on_images(norm):
+    """The batch's axis is the first one, and all others are inputs and outputs."""
+    network = layers.Conv2d(channels=2, size=3)
+    images = RNG.normal(size=(3, 1, 5, 4))
+    params = network.initial(images.shape, RNG)
+    value, gradient = jacobian_penalty(network, params, images, norm)
+    J = network.jacobian(params, images)[0, ..., 0, :, :, :].reshape(12, 20)
+    assert value == pytest.approx(np.linalg.norm(J, "fro" if norm == "frobenius" else 2) ** 2)
+    np.testing.assert_allclose(np.vdot(gradient["K"], params["K"]), 2 * value)  # homogeneous of degree two
+    assert not np.any(gradient["b"])
+
+
+def test_projections_estimate_the_frobenius_norm_and_its_gradient():
+    value, gradient = jacobian_penalty(f, PARAMS, X)
+    found = [jacobian_penalty(f, PARAMS, X, projections=2, seed=seed) for seed in range(400)]
+    values, gradients = np.array([v for v, _ in found]), np.array([g["W"] for _, g in found])
+    for mean, exact, spread in (
+        (values.mean(), value, values.std()),
+        (gradients.mean(axis=0), gradient["W"], gradients.std(axis=0)),
+    ):
+        assert np.all(np.abs(mean - exact) < 4.5 * spread / np.sqrt(400))
+        assert np.all(spread > 0)
+    assert jacobian_penalty(f, PARAMS, X, projections=2, seed=1)[0] == values[1]
+
+
+def test_one_input_and_one_output_a_row():
+    value, gradient = jacobian_penalty(lambda w, X: np.tanh(X @ w), np.array([2.0, 1.0]), np.zeros((1, 2)))
+    assert value == pytest.approx(5.0)
+    np.testing.assert_allclose(gradient, [4.0, 2.0])
 
 
 def test_a_jacobian_of_zeros_has_the_penalty_zero():
@@ -92,6 +126,23 @@ BAD = {
     "outside": (lambda: adversarial(loss, X0, 1.0, bounds=(0.0, 0.1)), r"x: got entries from .* within the bounds"),
     "penalty's norm": (lambda: jacobian_penalty(f, PARAMS, X, "nuclear"), r"norm: got 'nuclear'"),
     "no inputs": (lambda: jacobian_penalty(f, PARAMS, 1.0), r"X: got a single number"),
+    "projections": (lambda: jacobian_penalty(f, PARAMS, X, projections=0), r"projections: got 0"),
+    "projections of the spectral norm": (
+        lambda: jacobian_penalty(f, PARAMS, X, "spectral", projections=1),
+        r"projections: got 1; wanted None for the spectral norm",
+    ),
+    "no row for each": (
+        lambda: jacobian_penalty(lambda params, X: np.sum(f(params, X)), PARAMS, X),
+        r"f: got an output of shape \(\); wanted one of shape \(6, \.\.\.\)",
+    ),
+    "batch norm": (
+        lambda: jacobian_penalty(lambda params, X: f(params, X - np.mean(X, axis=0)), PARAMS, X),
+        r"f: got rows that come out differently without the others",
+    ),
+    "a row that looks at one before": (
+        lambda: jacobian_penalty(lambda params, X: f(params, np.concatenate([X[:1], X[:-1]])), PARAMS, X),
+        r"f: got rows that come out differently without the others",
+    ),
     "ball": (lambda: lipschitz_bounds(loss, X0, np.inf), r"radius: got inf"),
     "samples": (lambda: lipschitz_bounds(loss, X0, 1.0, samples=0), r"samples: got 0"),
     "contradiction": (
