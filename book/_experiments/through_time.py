@@ -21,8 +21,9 @@ from mathdl.network import Clip, Momentum, Network, accuracy, fit
 DATA = Path(md.__file__).parents[1] / "book" / "_data"
 WIDTH, LETTERS = 48, 48  # entries of the state, and letters of a training example
 CELLS = {"plain": Recurrent, "gated": GatedRecurrent}
-TRUNCATIONS = (1, 2, 4, 8, 16, 48)
+TRUNCATIONS = {"text": (1, 2, 4, 8, 16, 48), "digits": (8, 16, 32)}
 SEEDS = (0, 1, 2)
+EPOCHS = {"text": (20, 32), "digits": (40, 64)}  # and the batch
 # How long a gradient may be, and the rate: tried out for each cell and task, on the text with a few epochs.
 STEPS = {
     ("text", "plain"): (0.2, 0.5),
@@ -67,8 +68,7 @@ def network(task: str, cell: str, truncate: int | None = None) -> Network:
 
 def start(net: Network, shape: tuple[int, ...], seed: int) -> Any:
     """First weights, in single precision: U begins orthogonal."""
-    theta, shaped = md.flatten(net.initial(shape, rng=seed))
-    params = shaped(theta)
+    params = net.initial(shape, rng=seed)
     return {layer: {key: p.astype(np.float32) for key, p in own.items()} for layer, own in params.items()}
 
 
@@ -83,27 +83,22 @@ def unpack(line: str, net: Network, shape: tuple[int, ...], kind: str = "f2") ->
     return shaped(np.frombuffer(b64decode(line), kind).astype(float))
 
 
-def trained(task: str, cell: str, seed: int = 0, epochs: int = 20, clip: bool = True, **options: Any) -> Any:
+def examples(task: str) -> tuple[Any, Any]:
+    """What a network is trained with."""
+    if task == "text":
+        return windows(text()[1], LETTERS)
+    X, _, y, _ = pixels()
+    return X, y
+
+
+def trained(
+    task: str, cell: str, seed: int = 0, truncate: int | None = None, clip: bool = True, watch: Any = None
+) -> tuple[Network, Any]:
     """A network and its parameters after training."""
-    X, _, y, _ = (
-        pixels() if task == "digits" else (*windows(text()[1], LETTERS)[:1], None, windows(text()[1], LETTERS)[1], None)
-    )
-    net = network(task, cell, options.pop("truncate", None))
-    largest, rate = STEPS[task, cell]
-    step = Momentum(rate, 0.9)
-    batch = 64 if task == "digits" else 32
-    fitted = fit(
-        net,
-        start(net, X.shape, seed),
-        X,
-        y,
-        update=Clip(largest, step) if clip else step,
-        seed=seed,
-        epochs=epochs,
-        batch=batch,
-        progress=False,
-        **options,
-    )
+    net, (X, y), (largest, rate) = network(task, cell, truncate), examples(task), STEPS[task, cell]
+    update: Any = Clip(largest, Momentum(rate)) if clip else Momentum(rate)
+    begin, (epochs, batch) = start(net, X.shape, seed), EPOCHS[task]
+    fitted = fit(net, begin, X, y, update=update, epochs=epochs, batch=batch, seed=seed, watch=watch, progress=False)
     return net, fitted.params
 
 
@@ -115,7 +110,7 @@ def bits(net: Network, params: Any) -> float:
 
 
 def on_text() -> dict[str, Any]:
-    """Both cells trained through all 48 steps, and the plain one through fewer."""
+    """Both cells trained through all 48 steps, and through fewer."""
     found: dict[str, Any] = {}
     for cell in CELLS:
         net, params = trained("text", cell)
@@ -123,36 +118,36 @@ def on_text() -> dict[str, Any]:
         found[cell] = {"params": line, "bits": bits(net, unpack(line, net, (1, LETTERS, 32)))}
     for cell in CELLS:
         found[cell]["truncated"] = {
-            str(k): [bits(*trained("text", cell, seed, truncate=k)) for seed in SEEDS[:2]] for k in TRUNCATIONS
+            str(k): [bits(*trained("text", cell, seed, truncate=k)) for seed in SEEDS[:2]] for k in TRUNCATIONS["text"]
         }
     return found
 
 
-def on_digits() -> dict[str, Any]:
-    """Both cells with three seeds, and the plain one without clipping."""
+def right(cell: str, **options: Any) -> list[float | None]:
+    """The shares of the images held out that are read, for three seeds; none where a training broke off."""
     _, held, _, y_held = pixels()
-    found: dict[str, Any] = {}
-    for cell in CELLS:
-        runs = [trained("digits", cell, seed) for seed in SEEDS]
-        found[cell] = {
-            "params": pack(runs[0][1]),
-            "accuracy": [round(accuracy(net, params, held, y_held), 3) for net, params in runs],
-        }
-    found["not clipped"] = []
+    found: list[float | None] = []
     for seed in SEEDS:
         try:
-            net, params = trained("digits", "plain", seed, clip=False)
-            found["not clipped"].append(round(accuracy(net, params, held, y_held), 3))
+            found.append(round(accuracy(*trained("digits", cell, seed, **options), held, y_held), 3))
         except NonFinite:
-            found["not clipped"].append(None)
+            found.append(None)
+    return found
+
+
+def on_digits() -> dict[str, Any]:
+    """Both cells, the plain one without clipping, and the gated one with its derivatives cut."""
+    found: dict[str, Any] = {cell: {"params": pack(trained("digits", cell)[1]), "right": right(cell)} for cell in CELLS}
+    found["plain"]["not clipped"] = right("plain", clip=False)
+    found["gated"]["truncated"] = {str(k): right("gated", truncate=k) for k in TRUNCATIONS["digits"]}
     return found
 
 
 def cliff() -> dict[str, Any]:
     """The longest gradient met while the plain cell learned digits: where it was, and of which images."""
-    X, _, y, _ = pixels()
-    net = network("digits", "plain")
-    before, most, norms = start(net, X.shape, 0), {"norm": 0.0}, []
+    X, _ = examples("digits")
+    before, norms = start(network("digits", "plain"), X.shape, 0), []
+    most: dict[str, Any] = {"norm": 0.0}
 
     def watch(step: Any) -> None:
         nonlocal before
@@ -185,7 +180,7 @@ def slice() -> list[float]:
             start(net, X.shape, 0),
             X,
             y,
-            update=Clip(largest, Momentum(rate, 0.9)),
+            update=Clip(largest, Momentum(rate)),
             epochs=1,
             batch=32,
             watch=lambda step: found.append(round(step.loss, 4)),
