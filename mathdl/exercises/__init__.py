@@ -31,6 +31,7 @@ CHAPTERS = (
     "layer_jacobians",
     "backpropagation",
     "gradient_flow",
+    "through_time",
     "numbers_that_misbehave",
     "sensitivity",
 )

@@ -13,7 +13,7 @@ from mathdl.layers.elementwise import GELU, Dropout, ReLU, Sigmoid, Softplus, Ta
 from mathdl.layers.layer import Layer, Loss, Saved
 from mathdl.layers.linear import Affine, Embedding, Reshape, Residual
 from mathdl.layers.normalisation import BatchNorm, LayerNorm, RMSNorm
-from mathdl.layers.recurrent import GatedRecurrent, Recurrent
+from mathdl.layers.recurrent import GatedRecurrent, Last, Recurrent
 
 __all__ = [
     "GELU",
@@ -28,6 +28,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GatedRecurrent",
+    "Last",
     "Layer",
     "LayerNorm",
     "LogSoftmax",

@@ -1,4 +1,4 @@
-"""Cells that go through a sequence and carry a state along: a plain one, and one with gates.
+"""Cells that go through a sequence and carry a state along, a plain one and one with gates; and its last step alone.
 
 Each state depends on the one before it, so a Jacobian is a sum of products through time, and a pull goes back step by
 step. Explained in the chapter *Backpropagation through time*.
@@ -6,6 +6,7 @@ step. Explained in the chapter *Backpropagation through time*.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from scipy.special import expit
 from mathdl.errors import InvalidInput
 from mathdl.layers.layer import Layer, Params, normal, want_shape, want_size
 
-__all__ = ["GatedRecurrent", "Recurrent"]
+__all__ = ["GatedRecurrent", "Last", "Recurrent"]
 
 
 class _Cell(Layer):
@@ -67,8 +68,12 @@ class _Cell(Layer):
         """The tangent of the next state; ``dU`` is None where U stands still."""
         raise NotImplementedError
 
-    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any, Any]:
-        """The cotangents of W x + b, of the state before, and of U."""
+    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any]:
+        """The cotangents of W x + b, and of the state before."""
+        raise NotImplementedError
+
+    def pull_U(self, rows: Any, steps: tuple[Any, ...]) -> Any:
+        """The cotangent of U, a sum over batch and time, from those of W x + b: one row for each example and step."""
         raise NotImplementedError
 
     def is_cut(self, t: int) -> bool:
@@ -101,17 +106,29 @@ class _Cell(Layer):
         return np.stack(tangents, axis=1) if tangents else np.zeros((len(x), 0, dh.shape[1]), dh.dtype)
 
     def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        ga = self.pull_through(params, kept, g)
+        return self.sums(params, kept, ga), ga @ params["W"]
+
+    def pull_parameters(self, params: Params, kept: tuple[Any, ...], g: Any) -> dict[str, Any]:
+        return self.sums(params, kept, self.pull_through(params, kept, g))
+
+    def pull_through(self, params: Params, kept: tuple[Any, ...], g: Any) -> Any:
+        """Backward through time: the cotangents of W x + b at all steps."""
         x, steps = kept
         ga = np.zeros((*x.shape[:2], len(params["b"])), g.dtype)
-        gU, carried = np.zeros_like(params["U"]), np.zeros((len(x), params["U"].shape[1]), g.dtype)
+        carried = np.zeros((len(x), params["U"].shape[1]), g.dtype)
         for t in reversed(range(len(steps))):
-            ga[:, t], carried, one = self.pull_step(params, steps[t], g[:, t] + carried)
-            gU += one
+            ga[:, t], carried = self.pull_step(params, steps[t], g[:, t] + carried)
             if self.is_cut(t):
                 carried = np.zeros_like(carried)
+        return ga
+
+    def sums(self, params: Params, kept: tuple[Any, ...], ga: Any) -> dict[str, Any]:
+        """The cotangents of the parameters: sums over batch and time, each of them one product of matrices."""
+        x, steps = kept
         rows = ga.reshape(-1, ga.shape[2])
-        gW = rows.T @ x.reshape(len(rows), x.shape[2])
-        return {"W": gW, "U": gU, "b": np.add.reduce(rows)}, ga @ params["W"]
+        gU = self.pull_U(rows, steps) if steps else np.zeros_like(params["U"])
+        return {"W": rows.T @ x.reshape(len(rows), x.shape[2]), "U": gU, "b": np.add.reduce(rows)}
 
     def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
         """Forward through time: the Jacobian of a state is what it depends on itself, and its step's times the last."""
@@ -144,6 +161,12 @@ class _Cell(Layer):
 
 def _kinds(params: Params, x: Any) -> list[Any]:
     return [x.dtype, *(array.dtype for array in params.values())]
+
+
+def _rows(steps: Any) -> Any:
+    """Arrays of shape (N, h), one for each step, as the rows of one matrix: example by example, step by step."""
+    stacked = np.stack(list(steps), axis=1)
+    return stacked.reshape(-1, stacked.shape[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +223,13 @@ class Recurrent(_Cell):
             moved = moved + h @ dU.T
         return (1 - new * new) * moved
 
-    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any, Any]:
-        h, new = kept
+    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any]:
+        _, new = kept
         ga = g * (1 - new * new)
-        return ga, ga @ params["U"], ga.T @ h
+        return ga, ga @ params["U"]
+
+    def pull_U(self, rows: Any, steps: tuple[Any, ...]) -> Any:
+        return rows.T @ _rows(h for h, _ in steps)
 
     def step_jacobians(self, params: Params, kept: Any) -> tuple[Any, Any, Any]:
         h, new = kept
@@ -273,7 +299,7 @@ class GatedRecurrent(_Cell):
             inner = inner + (r * h) @ dU[2 * k :].T
         return (1 - z) * dh + dz * (c - h) + z * (1 - c * c) * inner
 
-    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any, Any]:
+    def pull_step(self, params: Params, kept: Any, g: Any) -> tuple[Any, Any]:
         h, r, z, c = kept
         k, U = h.shape[1], params["U"]
         gc = g * z * (1 - c * c)
@@ -281,7 +307,12 @@ class GatedRecurrent(_Cell):
         gr, gz = through * h * r * (1 - r), g * (c - h) * z * (1 - z)
         gates = np.concatenate([gr, gz], axis=1)
         gh = g * (1 - z) + through * r + gates @ U[: 2 * k]
-        return np.concatenate([gates, gc], axis=1), gh, np.concatenate([gates.T @ h, gc.T @ (r * h)])
+        return np.concatenate([gates, gc], axis=1), gh
+
+    def pull_U(self, rows: Any, steps: tuple[Any, ...]) -> Any:
+        k = rows.shape[1] // 3
+        by_gates = rows[:, : 2 * k].T @ _rows(h for h, _, _, _ in steps)
+        return np.concatenate([by_gates, rows[:, 2 * k :].T @ _rows(r * h for h, r, _, _ in steps)])
 
     def step_jacobians(self, params: Params, kept: Any) -> tuple[Any, Any, Any]:
         h, r, z, c = kept
@@ -297,3 +328,46 @@ class GatedRecurrent(_Cell):
         by_a = np.concatenate([through @ by_r, by_z, by_c], axis=2)
         seen = np.stack([h, h, r * h], axis=1).repeat(k, axis=1)  # what each row of U is multiplied with
         return by_a, by_h, by_a[..., None] * seen[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Last(Layer):
+    """The last step of a sequence alone: x has shape (N, t, ...), and y, x[:, -1], has shape (N, ...).
+
+    Between a cell, which gives all its states, and a layer that judges a sequence when all of it has been seen. J picks
+    the entries of the last step; a pull puts zeros in front.
+
+    Raises
+    ------
+    InvalidInput
+        If x has fewer than two axes, or the sequence no step.
+
+    References
+    ----------
+    Chapter *Backpropagation through time*.
+
+    Examples
+    --------
+    >>> Last()({}, np.array([[[1.0], [2.0], [3.0]]]))
+    array([[3.]])
+    """
+
+    def check(self, params: Params, x: Any) -> None:
+        shape = np.shape(x)
+        if len(shape) < 2 or shape[1] == 0:
+            raise InvalidInput("x", f"shape {shape}", "shape (N, t, ...) with t at least 1")
+
+    def value(self, params: Params, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        return x[:, -1], (np.shape(x),)
+
+    def push(self, params: Params, kept: tuple[Any, ...], dx: Any, dparams: Params) -> Any:
+        return dx[:, -1]
+
+    def pull(self, params: Params, kept: tuple[Any, ...], g: Any) -> tuple[dict[str, Any], Any]:
+        gx = np.zeros(kept[0], g.dtype)
+        gx[:, -1] = g
+        return {}, gx
+
+    def dense(self, params: Params, x: Any, kept: tuple[Any, ...], by: str) -> Any:
+        (shape,) = kept
+        return np.eye(math.prod(shape), dtype=np.asarray(x).dtype).reshape(*shape, *shape)[:, -1]

@@ -269,6 +269,10 @@ def _recurrent(layer, parts):
     return make
 
 
+def _last(rng):
+    return Case(layers.Last(), {}, rng.normal(size=(*_shape(rng), *_lead(rng))))
+
+
 CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "Affine": _affine,
     "Embedding": _embedding,
@@ -296,6 +300,7 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "MultiHeadAttention": _multi_head_attention,
     "Recurrent": _recurrent(layers.Recurrent, 1),
     "GatedRecurrent": _recurrent(layers.GatedRecurrent, 3),
+    "Last": _last,
 }
 
 
@@ -477,4 +482,5 @@ VALUES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "MultiHeadAttention": _plain_multi_head_attention,
     "Recurrent": _plain_recurrent,
     "GatedRecurrent": _plain_gated,
+    "Last": lambda layer, params, x: np.array([sequence[len(sequence) - 1] for sequence in x]),
 }

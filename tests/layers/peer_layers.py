@@ -51,6 +51,9 @@ class _Shared:
     def Recurrent(self, layer, a):
         return self._through_time(a, lambda moved, h: self.tanh(moved + h @ a["U"].T))
 
+    def Last(self, layer, a):
+        return a["x"][:, -1]
+
     def GatedRecurrent(self, layer, a):
         k = a["U"].shape[1]
 

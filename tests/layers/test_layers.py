@@ -566,6 +566,10 @@ BAD = {
         lambda: layers.MultiHeadAttention(2).initial((1, 3), RNG),
         r"x: got shape \(1, 3\); wanted a last",
     ),
+    "no last step": (
+        lambda: layers.Last()({}, np.ones((2, 0, 3))),
+        r"x: got shape \(2, 0, 3\); wanted shape \(N, t, ...\) with t",
+    ),
     "new shape": (lambda: layers.Reshape((2, -1))({}, np.ones((4, 3))), r"x: got shape \(4, 3\); wanted .* 2 entries"),
     "two left": (lambda: layers.Reshape((-1, -1)), r"shape: got \(-1, -1\); wanted a tuple of sizes"),
     "no shape": (lambda: layers.Reshape(4), r"shape: got 4; wanted a tuple of sizes"),
