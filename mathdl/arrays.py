@@ -6,6 +6,8 @@ Integers are refused on purpose: a derivative asks what happens *between* them.
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from mathdl.errors import InvalidInput
 
-__all__ = ["as_claim", "as_output", "as_point", "describe", "refuse_single"]
+__all__ = ["as_claim", "as_output", "as_point", "describe", "refuse_single", "want_integer", "want_number"]
 
 
 def describe(value: object) -> str:
@@ -165,6 +167,38 @@ def refuse_single(array: NDArray[Any], name: str) -> None:
         raise InvalidInput(
             name, describe(array), "float64: seven digits are too few to tell a wrong derivative from a rounded one"
         )
+
+
+def want_integer(value: object, argument: str, least: int, most: int | None = None, wanted: str = "") -> int:
+    """Return an integer of Python or NumPy within its range, or raise ``InvalidInput``; booleans are none.
+
+    Examples
+    --------
+    >>> want_integer(np.int64(3), "count", 1)
+    3
+    >>> want_integer(1.5, "count", 1)
+    Traceback (most recent call last):
+    mathdl.errors.InvalidInput: count: got 1.5; wanted an integer, at least 1
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        usual = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+        raise InvalidInput(argument, repr(value), wanted or usual)
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def want_number(value: object, argument: str, wanted: str, above: float = -math.inf, least: float = -math.inf) -> float:
+    """Return a finite real number of Python or NumPy, larger than ``above`` and at least ``least``, or raise.
+
+    Examples
+    --------
+    >>> want_number(np.float32(0.5), "radius", "a number, not negative", least=0.0)
+    0.5
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not least <= value < math.inf or not value > above:  # type: ignore[operator]
+        raise InvalidInput(argument, repr(value), wanted)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _check_numeric(array: NDArray[Any], value: object, argument: str) -> None:
