@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint unit site nbval serve lab notebooks bench oracles peers lock clean
+.PHONY: help book test lint unit site nbval serve lab notebooks experiments bench oracles peers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lab: $(READY)  ## open the notebooks in JupyterLab, as copies in work/ that are 
 
 notebooks: $(READY)  ## write notebooks/ anew from book/
 	@$(PYTHON) tools/notebooks.py
+
+experiments: $(READY)  ## run what takes longer than a chapter may, and keep the results (ONLY="name" for one)
+	@$(PYTHON) tools/experiments.py $(ONLY)
 
 bench: $(READY)  ## measure mathdl beside the peers that are installed (BENCH="quick" for a short run)
 	@$(PYTHON) -m benchmarks $(BENCH)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from mathdl.gradient_flow import Recorder
+
 __all__ = [
     "COLORS",
     "DIVERGING",
@@ -32,6 +34,7 @@ __all__ = [
     "jacobians",
     "matrix",
     "pattern",
+    "recorded",
     "style",
     "warped_grid",
 ]
@@ -388,6 +391,7 @@ def pattern(
 
 _SQUARE = 0.42 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])  # with a gap between neighbours
 _FINE = 100  # rows or columns from which on squares are drawn as pixels
+_FEW = 6  # so many lines are all named
 _READABLE = 24  # rows and columns whose entries have room for a number
 # Light enough for a number in black: the palette's hues without its black and its greys.
 _HUES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00")
@@ -450,6 +454,74 @@ def error_curves(
     axis.set_title(title, loc="left")
     axis.legend()
     return axis
+
+
+def recorded(recorder: Recorder, title: str = "") -> tuple[Figure, NDArray[Any]]:
+    """Draw what was recorded while a network was trained: the loss, and the norm of each layer's gradient.
+
+    Layers are told apart by their shade, from the first (dark) to the last (light), and named where the lines end: all
+    of them if they are few, else the first, the middle and the last. A gradient of zero leaves a gap.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        One that `mathdl.network.fit` was given as ``watch``.
+    title : str
+        What the figure shows, above both axes.
+
+    Returns
+    -------
+    figure, axes
+        Two axes: the loss above, the gradients below.
+
+    Raises
+    ------
+    InvalidInput
+        If nothing was recorded.
+
+    Examples
+    --------
+    >>> from mathdl.gradient_flow import Recorder
+    >>> recorder = Recorder(steps=[0, 1], loss=[2.0, 1.0], gradients={"out": [3.0, 0.5]})
+    >>> recorded(recorder)[1][1].get_yscale()
+    'log'
+    """
+    if not recorder.steps:
+        raise InvalidInput("recorder", "one that has seen no step", "one that fit(..., watch=recorder) has called")
+    figure, axes = plt.subplots(2, 1, figsize=(5.2, 4.2), sharex=True, height_ratios=(1, 2))
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    axes[0].plot(recorder.steps, recorder.loss, color=COLORS["function"], linewidth=1.2)
+    axes[0].set(ylabel="loss")
+    names = list(recorder.gradients)
+    named = set(range(len(names))) if len(names) <= _FEW else {0, len(names) // 2, len(names) - 1}
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+    ends = []
+    for k, (name, norms) in enumerate(recorder.gradients.items()):
+        values = np.array(norms, dtype=float)
+        values[values <= 0] = np.nan
+        axes[1].semilogy(recorder.steps, values, color=shades[k], linewidth=1.2, label=name)
+        seen = values[np.isfinite(values)]
+        if k in named and len(seen):
+            ends.append((seen[-1], name, shades[k]))
+    axes[1].set(ylabel="norm of the gradient", xlabel="step")
+    _name_ends(axes[1], ends)
+    return figure, axes
+
+
+def _name_ends(axis: Axes, ends: list[tuple[float, str, Any]]) -> None:
+    """Names to the right of the axis, each at the height of its line's end or as near to it as there is room."""
+    low, high = np.log(axis.get_ylim())
+    ends = sorted(ends, key=lambda end: end[0])
+    room, places = 0.09, [(np.log(value) - low) / (high - low) for value, _, _ in ends]
+    for k in range(1, len(places)):
+        places[k] = max(places[k], places[k - 1] + room)
+    for k in reversed(range(len(places))):
+        places[k] = min(places[k], 1 - room * (len(places) - 1 - k))
+    for place, (_, name, shade) in zip(places, ends, strict=True):
+        dash = {"color": shade, "clip_on": False, "scalex": False, "scaley": False}
+        axis.plot([1.01, 1.04], [place, place], transform=axis.transAxes, **dash)
+        axis.text(1.05, place, name, transform=axis.transAxes, va="center", fontsize=10)
 
 
 def warped_grid(

@@ -19,6 +19,7 @@ from scipy.sparse import coo_array, csr_array, csr_matrix
 
 from mathdl import plot
 from mathdl.errors import InvalidInput
+from mathdl.gradient_flow import Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -341,6 +342,45 @@ def test_jacobians_refuses_what_it_cannot_draw() -> None:
         plot.jacobians({})
     with pytest.raises(InvalidInput, match=r"matrices\['f'\]: got shape \(2, 2, 2\)"):
         plot.jacobians({"f": np.zeros((2, 2, 2))})
+
+
+# -- recorded trainings ----------------------------------------------------------------------------------------------
+
+
+def _recorder(count: int) -> Recorder:
+    gradients = {f"layer{k}": [10.0**-k, 0.0, 2.0 * 10.0**-k] for k in range(count)}
+    return Recorder(steps=[0, 5, 10], loss=[3.0, 2.0, 1.0], gradients=gradients)
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, [0]), (4, [0, 1, 2, 3]), (9, [0, 4, 8])])
+def test_recorded_draws_the_loss_and_each_layers_gradient(count: int, named: list[int]) -> None:
+    figure, (above, below) = plot.recorded(_recorder(count), "a training")
+    assert figure.get_suptitle() == "a training"
+    np.testing.assert_array_equal(above.lines[0].get_xydata(), [[0, 3], [5, 2], [10, 1]])
+    for k, line in enumerate(below.lines[:count]):
+        np.testing.assert_array_equal(line.get_ydata(), [10.0**-k, np.nan, 2.0 * 10.0**-k])  # zero is a gap
+    assert below.get_yscale() == "log"
+    texts = {text.get_text(): text.get_position()[1] for text in below.texts}
+    assert sorted(texts) == [f"layer{k}" for k in named]
+    heights = sorted(texts.values())
+    assert np.all(np.diff(heights) >= 0.09 - 1e-12)
+    assert [texts[f"layer{k}"] for k in named] == heights[::-1]  # larger gradients are named above smaller ones
+    assert max(heights) <= 1
+
+
+def test_names_of_lines_that_end_together_do_not_overlap() -> None:
+    recorder = Recorder(steps=[0, 1], loss=[1.0, 1.0], gradients={name: [1.0, 5.0] for name in "abcdef"})
+    _, (_, below) = plot.recorded(recorder)
+    heights = sorted(text.get_position()[1] for text in below.texts)
+    assert np.all(np.diff(heights) >= 0.09 - 1e-12)
+    assert heights[-1] <= 1
+
+
+def test_recorded_survives_gradients_of_zero_and_refuses_nothing() -> None:
+    recorder = Recorder(steps=[0], loss=[1.0], gradients={"a": [0.0], "b": [1.0]})
+    assert [text.get_text() for text in plot.recorded(recorder)[1][1].texts] == ["b"]
+    with pytest.raises(InvalidInput, match="recorder: got one that has seen no step"):
+        plot.recorded(Recorder())
 
 
 # -- error curves ----------------------------------------------------------------------------------------------------

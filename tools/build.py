@@ -31,7 +31,8 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def inputs() -> list[Path]:
     """Return every file that pages depend on without naming it."""
     found = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt", "pyproject.toml")]
-    for folder in ("mathdl", "book/_ext", "book/_static", "book/_templates", "book/_data", "tools"):
+    beside = [f"book/{name}" for name in ("_ext", "_static", "_templates", "_data", "_experiments")]
+    for folder in ("mathdl", *beside, "tools"):
         found += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     sklearn = importlib.util.find_spec("sklearn")
     if sklearn is not None and sklearn.origin is not None:  # the real data sets ship inside it

@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
+EXPERIMENTS = BOOK / "_experiments"
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"

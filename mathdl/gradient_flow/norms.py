@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.autodiff.trees import leaves
 from mathdl.errors import InvalidInput
 from mathdl.layers.layer import Loss, Params
 from mathdl.network import Network, Step
+from mathdl.network.optimizers import norm
 
 __all__ = ["Flow", "Recorder", "flow"]
 
@@ -85,7 +85,7 @@ def flow(network: Network, params: Params, x: Any, targets: Any, loss: Loss) -> 
         cotangents.append(float(np.linalg.norm(g)) * math.sqrt(len(g)))
         gparams, g = layer.vjp(params.get(name, {}), one, g)
         if name in network.parameters:
-            sizes[name] = _norm(gparams)
+            sizes[name] = norm(gparams)
     parameters = {name: sizes[name] for name in network.parameters}
     return Flow(tuple(network.layers), np.array(outputs), np.array(cotangents[::-1]), parameters)
 
@@ -114,7 +114,7 @@ class Recorder:
 
     References
     ----------
-    Chapter *Gradient flow*; `mathdl.plot` draws one.
+    Chapter *Gradient flow*; `mathdl.plot.recorded` draws it.
 
     Examples
     --------
@@ -143,10 +143,6 @@ class Recorder:
             self.steps.append(self.seen)
             self.loss.append(step.loss)
             for name, gradient in step.gradient.items():
-                self.gradients.setdefault(name, []).append(_norm(gradient))
-                self.parameters.setdefault(name, []).append(_norm(step.params[name]))
+                self.gradients.setdefault(name, []).append(norm(gradient))
+                self.parameters.setdefault(name, []).append(norm(step.params[name]))
         self.seen += 1
-
-
-def _norm(tree: Any) -> float:
-    return math.sqrt(sum(float(np.vdot(leaf, leaf)) for leaf in leaves(tree)))

@@ -182,6 +182,7 @@ def effective_rank(values: Any) -> float:
         raise InvalidInput("values", describe(values), "a vector of finite numbers that are not negative")
     if not np.any(values):
         return 0.0
-    shares = values[values > 0] / np.max(values)  # a sum of very large ones would overflow
-    shares = shares[shares > 0] / np.sum(shares)
+    shares = values / np.max(values)  # a sum of very large ones would overflow
+    shares /= np.sum(shares)
+    shares = shares[shares > 0]
     return math.exp(-float(np.sum(shares * np.log(shares))))

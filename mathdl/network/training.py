@@ -9,8 +9,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Real
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,80 +19,12 @@ from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers.classification import CrossEntropy
 from mathdl.layers.layer import Loss, Params
 from mathdl.network.composition import Network
+from mathdl.network.optimizers import Momentum, Optimizer, check_optimizer
 
-__all__ = ["Fitted", "History", "Momentum", "Optimizer", "Step", "accuracy", "fit", "predict"]
+__all__ = ["Fitted", "History", "Step", "accuracy", "fit", "predict"]
 
 # What is not finite raises an error that names its place: NumPy's warnings would say less, and come first.
 _QUIET: Any = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
-
-
-class Optimizer(Protocol):
-    """What `fit` asks of an optimizer; trees are nested dicts of arrays.
-
-    One that updates each number without looking at the others may have a third method beside these,
-    ``advance(gradient, state, params) -> state``, for vectors: it adds the step to ``params`` in place, and may write
-    into the gradient and the state. `fit` calls it, if it is there, with all parameters in one vector.
-    """
-
-    def initial(self, params: Any) -> Any:
-        """The state before the first step."""
-
-    def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        """The step, which is added to the parameters, and the next state; nothing is written into."""
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """v ← decay v + gradient, step = - rate v: gradient descent that keeps some of its speed.
-
-    With ``decay=0.0`` it is plain gradient descent.
-
-    Parameters
-    ----------
-    rate : float
-        The learning rate, not negative.
-    decay : float
-        How much of the speed is left after a step, at least 0 and less than 1.
-
-    Raises
-    ------
-    InvalidInput
-        If one is out of its range.
-
-    References
-    ----------
-    Chapter *Momentum*. B. T. Polyak, USSR Comput. Math. Math. Phys. 4 (1964) 1.
-
-    Examples
-    --------
-    >>> momentum = Momentum(rate=0.5, decay=0.0)
-    >>> x = np.array([4.0])
-    >>> step, state = momentum.update(x, momentum.initial(x), x)
-    >>> x + step
-    array([2.])
-    """
-
-    rate: float = 0.1
-    decay: float = 0.9
-
-    def __post_init__(self) -> None:
-        for name, value, below in (("rate", self.rate, math.inf), ("decay", self.decay, 1.0)):
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < below:
-                raise InvalidInput(name, repr(value), f"a number, at least 0 and less than {below:g}")
-
-    def initial(self, params: Any) -> Any:
-        return mapped(np.zeros_like, params)
-
-    def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        velocity = mapped(lambda v, g: self.decay * v + g, state, gradient)
-        return mapped(lambda v: -self.rate * v, velocity), velocity
-
-    def advance(self, gradient: Any, state: Any, params: Any) -> Any:
-        """The same in place, for one array: the state is the velocity, and the gradient is written over."""
-        state *= self.decay
-        state += gradient
-        params -= np.multiply(state, self.rate, out=gradient)
-        return state
 
 
 @dataclass
@@ -491,8 +422,7 @@ def _check_kinds(network: Any, loss: Any, update: Any) -> None:
         raise InvalidInput("network", f"one with the inputs {', '.join(network.inputs)}", "one input: rows of X")
     if not isinstance(loss, Loss):
         raise InvalidInput("loss", describe(loss), "a loss, such as CrossEntropy()")
-    if isinstance(update, type) or not (hasattr(update, "initial") and hasattr(update, "update")):
-        raise InvalidInput("update", describe(update), "an optimizer, such as Momentum(rate=0.1)")
+    check_optimizer(update, "update")
 
 
 def _check_numbers(**numbers: tuple[Any, int]) -> None:
