@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mathdl.errors import InvalidInput
 
-__all__ = ["as_claim", "as_output", "as_point", "describe", "refuse_single", "want_integer", "want_number"]
+__all__ = ["as_claim", "as_output", "as_point", "describe", "is_number", "refuse_single", "want_integer", "want_number"]
 
 
 def describe(value: object) -> str:
@@ -57,13 +57,15 @@ def as_point(x: object, argument: str = "x") -> NDArray[np.float64]:
     Raises
     ------
     InvalidInput
-        If ``x`` is ragged, not numeric, integer, complex, empty, or holds NaN or infinity.
+        If ``x`` is ragged, masked, not numeric, integer, complex, empty, or holds NaN or infinity.
 
     Examples
     --------
     >>> as_point([1.0, 2.0])
     array([1., 2.])
     """
+    if isinstance(x, np.ma.MaskedArray):
+        raise InvalidInput(argument, "a masked array", "a plain array: write .filled(...)")
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -169,6 +171,11 @@ def refuse_single(array: NDArray[Any], name: str) -> None:
         )
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a real number, of Python or of NumPy, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def want_integer(value: object, argument: str, least: int, most: int | None = None, wanted: str = "") -> int:
     """Return an integer of Python or NumPy within its range, or raise ``InvalidInput``; booleans are none.
 
@@ -195,8 +202,7 @@ def want_number(value: object, argument: str, wanted: str, above: float = -math.
     >>> want_number(np.float32(0.5), "radius", "a number, not negative", least=0.0)
     0.5
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not least <= value < math.inf or not value > above:  # type: ignore[operator]
+    if not is_number(value) or not least <= value < math.inf or not value > above:  # type: ignore[operator]
         raise InvalidInput(argument, repr(value), wanted)
     return float(value)  # type: ignore[arg-type]
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, ndtr
 
+from mathdl.arrays import is_number
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, diagonal, is_number
+from mathdl.layers.layer import Layer, Params, diagonal
 
 __all__ = ["GELU", "Dropout", "Elementwise", "ReLU", "Sigmoid", "Softplus", "Tanh"]
 

@@ -7,7 +7,6 @@ output. Explained in the chapter *Layer Jacobians*.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -392,11 +391,6 @@ def _as_arrays(x: Any) -> Any:
     if isinstance(x, tuple):
         return tuple(map(_as_arrays, x))
     return x if x is None or isinstance(x, Followed) else np.asarray(x)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a real number, of Python or of NumPy, and no boolean."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def as_integers(value: Any, argument: str, below: int) -> Any:

@@ -85,6 +85,14 @@ BAD = {
     "matrix": (lambda: propagate(np.sum, np.eye(2), np.eye(2)), r"x: got shape \(2, 2\); wanted a vector"),
     "size": (lambda: propagate(np.sum, MEAN, np.eye(2)), r"covariance: got shape \(2, 2\); wanted shape \(3, 3\)"),
     "asymmetric": (lambda: propagate(np.sum, MEAN, np.triu(np.ones((3, 3)))), r"covariance: got no covariance"),
+    "asymmetric and small": (
+        lambda: propagate(np.sum, MEAN, 1e-12 * np.triu(np.ones((3, 3)))),
+        r"covariance: got no covariance",
+    ),
+    "negative scale": (
+        lambda: rank_features(polar, np.ones((2, 3)), np.array([1.0, -2.0, 1.0])),
+        r"scale: got -2 for column 1; wanted numbers that are not negative",
+    ),
     "negative": (lambda: propagate(np.sum, MEAN, -np.eye(3)), r"covariance: got no covariance; wanted a symmetric"),
     "output": (lambda: propagate(lambda x: np.outer(x, x), MEAN, SIGMA), r"f: got an output of shape \(3, 3\)"),
     "rows": (lambda: rank_features(polar, MEAN), r"X: got shape \(3,\); wanted a matrix"),
