@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from mathdl.errors import InvalidInput
 
-__all__ = ["as_claim", "as_output", "as_point", "describe", "is_number", "refuse_single", "want_integer", "want_number"]
+__all__ = [
+    "as_claim",
+    "as_output",
+    "as_point",
+    "describe",
+    "is_integer",
+    "is_number",
+    "refuse_single",
+    "want_integer",
+    "want_number",
+]
 
 
 def describe(value: object) -> str:
@@ -171,6 +181,11 @@ def refuse_single(array: NDArray[Any], name: str) -> None:
         )
 
 
+def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether it is an integer, of Python or of NumPy, and no boolean, within a range."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(least <= value <= most)
+
+
 def is_number(value: object) -> bool:
     """Whether it is a real number, of Python or of NumPy, and no boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -187,8 +202,7 @@ def want_integer(value: object, argument: str, least: int, most: int | None = No
     Traceback (most recent call last):
     mathdl.errors.InvalidInput: count: got 1.5; wanted an integer, at least 1
     """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+    if not is_integer(value, least, math.inf if most is None else most):
         usual = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
         raise InvalidInput(argument, repr(value), wanted or usual)
     return int(value)  # type: ignore[call-overload, no-any-return]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import describe
+from mathdl.arrays import describe, want_integer
 from mathdl.autodiff.followed import Followed
 from mathdl.errors import InvalidInput
 
@@ -425,9 +425,7 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], variance: float) ->
 
 def want_size(value: Any, argument: str, wanted: str) -> int:
     """A size that a layer was given, at least 1, or `InvalidInput`."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InvalidInput(argument, repr(value), wanted)
-    return int(value)
+    return want_integer(value, argument, 1, wanted=wanted)
 
 
 def _shapes(x: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import as_output, as_point, describe, want_integer, want_number
+from mathdl.arrays import as_output, as_point, describe, is_integer, want_integer, want_number
 from mathdl.autodiff import grad
 from mathdl.errors import InvalidInput, NotDifferentiable
 
@@ -48,9 +48,8 @@ def chosen(f: Function, x: Any, target: int | tuple[int, ...] | None) -> Functio
             raise InvalidInput("target", "None", f"the index of one output, since f gives shape {shape}")
         return f
     place = target if isinstance(target, tuple) else (target,)
-    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in place)
-    fits = len(place) == len(shape) and whole and all(-n <= k < n for k, n in zip(place, shape, strict=True))
-    if not fits:
+    fits = [is_integer(k, -n, n - 1) for k, n in zip(place, shape, strict=False)]
+    if len(place) != len(shape) or not all(fits):
         raise InvalidInput("target", repr(target), f"the index of one entry of an output of shape {shape}")
     return lambda x: f(x)[place]
 
