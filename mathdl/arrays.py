@@ -6,6 +6,8 @@ Integers are refused on purpose: a derivative asks what happens *between* them.
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,17 @@ from numpy.typing import NDArray
 
 from mathdl.errors import InvalidInput
 
-__all__ = ["as_claim", "as_output", "as_point", "describe", "refuse_single"]
+__all__ = [
+    "as_claim",
+    "as_output",
+    "as_point",
+    "describe",
+    "is_integer",
+    "is_number",
+    "refuse_single",
+    "want_integer",
+    "want_number",
+]
 
 
 def describe(value: object) -> str:
@@ -55,13 +67,15 @@ def as_point(x: object, argument: str = "x") -> NDArray[np.float64]:
     Raises
     ------
     InvalidInput
-        If ``x`` is ragged, not numeric, integer, complex, empty, or holds NaN or infinity.
+        If ``x`` is ragged, masked, not numeric, integer, complex, empty, or holds NaN or infinity.
 
     Examples
     --------
     >>> as_point([1.0, 2.0])
     array([1., 2.])
     """
+    if isinstance(x, np.ma.MaskedArray):
+        raise InvalidInput(argument, "a masked array", "a plain array: write .filled(...)")
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -165,6 +179,46 @@ def refuse_single(array: NDArray[Any], name: str) -> None:
         raise InvalidInput(
             name, describe(array), "float64: seven digits are too few to tell a wrong derivative from a rounded one"
         )
+
+
+def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether it is an integer, of Python or of NumPy, and no boolean, within a range."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(least <= value <= most)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number, of Python or of NumPy, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def want_integer(value: object, argument: str, least: int, most: int | None = None, wanted: str = "") -> int:
+    """Return an integer of Python or NumPy within its range, or raise ``InvalidInput``; booleans are none.
+
+    Examples
+    --------
+    >>> want_integer(np.int64(3), "count", 1)
+    3
+    >>> want_integer(1.5, "count", 1)
+    Traceback (most recent call last):
+    mathdl.errors.InvalidInput: count: got 1.5; wanted an integer, at least 1
+    """
+    if not is_integer(value, least, math.inf if most is None else most):
+        usual = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+        raise InvalidInput(argument, repr(value), wanted or usual)
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def want_number(value: object, argument: str, wanted: str, above: float = -math.inf, least: float = -math.inf) -> float:
+    """Return a finite real number of Python or NumPy, larger than ``above`` and at least ``least``, or raise.
+
+    Examples
+    --------
+    >>> want_number(np.float32(0.5), "radius", "a number, not negative", least=0.0)
+    0.5
+    """
+    if not is_number(value) or not least <= value < math.inf or not value > above:  # type: ignore[operator]
+        raise InvalidInput(argument, repr(value), wanted)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _check_numeric(array: NDArray[Any], value: object, argument: str) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mathdl.arrays import describe, want_integer, want_number
 from mathdl.autodiff.trees import mapped
 from mathdl.errors import InvalidInput
-from mathdl.layers import Affine, Conv1d, Conv2d, Residual
+from mathdl.layers import Affine, Conv1d, Conv2d
 from mathdl.layers.layer import Layer, Params
 from mathdl.network import Network
 
@@ -131,8 +132,7 @@ def orthogonal(
     >>> np.allclose(W @ W.T, 4 * np.eye(3))
     True
     """
-    if not isinstance(gain, (int, float)) or not 0 < gain < math.inf:
-        raise InvalidInput("gain", repr(gain), "a positive number")
+    gain = want_number(gain, "gain", "a positive number", above=0.0)
 
     def draw(size: tuple[int, ...], rng: np.random.Generator) -> Any:
         m, n = size[0], math.prod(size[1:])
@@ -170,7 +170,7 @@ def lsuv(network: Network, params: Params, X: Any, tolerance: float = 0.05, most
     Raises
     ------
     InvalidInput
-        If a layer's output does not vary, so that no scale helps.
+        If a layer's output does not vary, so that no scale helps, or varies too much by its b alone.
 
     References
     ----------
@@ -183,27 +183,31 @@ def lsuv(network: Network, params: Params, X: Any, tolerance: float = 0.05, most
     >>> bool(abs(np.var(network(params, X)) - 1) < 0.05)
     True
     """
+    tolerance, most = want_number(tolerance, "tolerance", "a positive number", above=0.0), want_integer(most, "most", 1)
     new: dict[str, Any] = mapped(np.array, dict(network._params(params)))
     _scale(network, new, X, tolerance, most, "")
     return new
 
 
-def _scale(network: Network, params: dict[str, Any], x: Any, tolerance: float, most: int, path: str) -> None:
-    for name, layer in network.layers.items():
-        own, inner = params.get(name, {}), layer.layer if isinstance(layer, Residual) else layer
-        key = _weights(inner)
-        for _ in range(most if key else 0):
-            variance = float(np.var(inner(own, x)))
+def _scale(layer: Any, params: dict[str, Any], x: Any, tolerance: float, most: int, path: str) -> None:
+    """In place, and in networks and residuals too."""
+    if isinstance(layer, Network):
+        for name, part in layer.layers.items():
+            own = params.get(name, {})
+            _scale(part, own, x, tolerance, most, f"{path}/{name}" if path else name)
+            x = part(own, x)
+    elif hasattr(layer, "layer"):
+        _scale(layer.layer, params, x, tolerance, most, path)
+    elif key := _weights(layer):
+        for _ in range(most + 1):
+            variance = float(np.var(layer(params, x)))
             if not 0 < variance < math.inf:
-                raise InvalidInput(
-                    "X", f"outputs of layer {path + name!r} with variance {variance}", "outputs that vary"
-                )
+                raise InvalidInput("X", f"outputs of layer {path!r} with variance {variance}", "outputs that vary")
             if abs(variance - 1) <= tolerance:
-                break
-            own[key] /= math.sqrt(variance)
-        if isinstance(inner, Network):
-            _scale(inner, own, x, tolerance, most, f"{path}{name}/")
-        x = layer(own, x)
+                return
+            params[key] /= math.sqrt(variance)
+        came = f"outputs of layer {path!r} with variance {variance:g}, after it was scaled {most} times"
+        raise InvalidInput("params", came, "a b that varies less, a larger tolerance, or to scale more often")
 
 
 def _weights(layer: Layer) -> str:
@@ -218,7 +222,12 @@ def _fans(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _drawn(network: Network, shape: tuple[int, ...], rng: np.random.Generator | int, draw: Draw) -> dict[str, Any]:
-    rng = np.random.default_rng(rng)
+    if not isinstance(network, Layer):
+        raise InvalidInput("network", describe(network), "a network, such as Network(out=Affine(10))")
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(
+            want_integer(rng, "rng", 0, wanted="a Generator, or a seed: an integer, at least 0")
+        )
     return _redrawn(network, network.initial(shape, rng), rng, draw)
 
 

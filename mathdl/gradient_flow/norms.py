@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.errors import InvalidInput
+from mathdl.arrays import want_integer
 from mathdl.layers.layer import Loss, Params
 from mathdl.network import Network, Step
 from mathdl.network.optimizers import norm
@@ -80,9 +80,10 @@ def flow(network: Network, params: Params, x: Any, targets: Any, loss: Loss) -> 
         saved.append(one)
         outputs.append(math.sqrt(float(np.mean(y * y))))
     g = loss.vjp(loss.forward(y, targets)[1])
+    batch = len(y) if np.ndim(y) > 1 else 1
     cotangents, sizes = [], {}
     for (name, layer), one in zip(reversed(network.layers.items()), reversed(saved), strict=True):
-        cotangents.append(float(np.linalg.norm(g)) * math.sqrt(len(g)))
+        cotangents.append(float(np.linalg.norm(g)) * math.sqrt(batch))
         gparams, g = layer.vjp(params.get(name, {}), one, g)
         if name in network.parameters:
             sizes[name] = norm(gparams)
@@ -135,8 +136,7 @@ class Recorder:
     seen: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
-            raise InvalidInput("every", repr(self.every), "an integer, at least 1")
+        want_integer(self.every, "every", 1)
 
     def __call__(self, step: Step) -> None:
         if self.seen % self.every == 0:

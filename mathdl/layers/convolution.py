@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mathdl.arrays import is_integer
 from mathdl.errors import InvalidInput
 from mathdl.layers.layer import Layer, Params, block_diagonal, normal, want_shape, want_size
 
@@ -60,8 +61,7 @@ class Windows:
 def _per_axis(value: Any, axes: int, name: str, least: int) -> Shape:
     """One integer for each axis."""
     each = value if isinstance(value, tuple) else (value,) * axes
-    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least for n in each)
-    if len(each) != axes or not whole:
+    if len(each) != axes or not all(is_integer(n, least) for n in each):
         raise InvalidInput(name, repr(value), f"an integer, at least {least}, or a tuple of {axes} of them")
     return tuple(map(int, each))
 

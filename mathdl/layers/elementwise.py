@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, ndtr
 
+from mathdl.arrays import is_number, want_integer
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, diagonal, is_number
+from mathdl.layers.layer import Layer, Params, diagonal
 
 __all__ = ["GELU", "Dropout", "Elementwise", "ReLU", "Sigmoid", "Softplus", "Tanh"]
 
@@ -212,8 +213,7 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         if not is_number(self.rate) or not 0 <= self.rate < 1:
             raise InvalidInput("rate", repr(self.rate), "a probability, at least 0 and less than 1")
-        if not isinstance(self.seed, (int, np.integer)) or isinstance(self.seed, bool) or self.seed < 0:
-            raise InvalidInput("seed", repr(self.seed), "an integer, not negative")
+        want_integer(self.seed, "seed", 0)
 
     def redrawn(self, rng: np.random.Generator) -> Layer:
         return Dropout(self.rate, int(rng.integers(2**63)))

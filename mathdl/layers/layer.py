@@ -7,13 +7,12 @@ output. Explained in the chapter *Layer Jacobians*.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import describe
+from mathdl.arrays import describe, want_integer
 from mathdl.autodiff.followed import Followed
 from mathdl.errors import InvalidInput
 
@@ -394,11 +393,6 @@ def _as_arrays(x: Any) -> Any:
     return x if x is None or isinstance(x, Followed) else np.asarray(x)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is a real number, of Python or of NumPy, and no boolean."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def as_integers(value: Any, argument: str, below: int) -> Any:
     """An array of integers from 0 to ``below`` - 1, or `InvalidInput`; of a recorded one the values are not known."""
     array = as_array(value, argument)
@@ -431,9 +425,7 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], variance: float) ->
 
 def want_size(value: Any, argument: str, wanted: str) -> int:
     """A size that a layer was given, at least 1, or `InvalidInput`."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InvalidInput(argument, repr(value), wanted)
-    return int(value)
+    return want_integer(value, argument, 1, wanted=wanted)
 
 
 def _shapes(x: Any) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mathdl.arrays import is_integer
 from mathdl.errors import InvalidInput, NotDifferentiable
 from mathdl.layers.layer import Layer, Params, as_array, as_integers, block_diagonal, normal, want_shape, want_size
 
@@ -297,8 +298,7 @@ class Reshape(Layer):
 
     def __post_init__(self) -> None:
         sizes = self.shape if isinstance(self.shape, tuple) else (None,)
-        whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and (n > 0 or n == -1) for n in sizes)
-        if not whole or sizes.count(-1) > 1:
+        if not all(is_integer(n, -1) and n != 0 for n in sizes) or sizes.count(-1) > 1:
             raise InvalidInput("shape", repr(self.shape), "a tuple of sizes, with at most one -1")
 
     def _target(self, shape: tuple[int, ...]) -> tuple[int, ...]:

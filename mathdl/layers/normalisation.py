@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mathdl.arrays import describe
+from mathdl.arrays import describe, is_number
 from mathdl.autodiff.followed import Followed
 from mathdl.errors import InvalidInput
-from mathdl.layers.layer import Layer, Params, as_floats, block_diagonal, diagonal, is_number, want_axes, want_shape
+from mathdl.layers.layer import Layer, Params, as_floats, block_diagonal, diagonal, want_axes, want_shape
 
 __all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 

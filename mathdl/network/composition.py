@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mathdl.arrays import describe
+from mathdl.arrays import describe, is_integer, want_integer
 from mathdl.errors import InvalidInput
 from mathdl.layers.layer import Layer, Loss, Params
 
@@ -160,9 +160,9 @@ class Network(Layer):
             If a layer lacks a size, or does not fit the one before it, or there is no such shape or seed.
         """
         if not isinstance(rng, np.random.Generator):
-            if not isinstance(rng, (int, np.integer)) or isinstance(rng, bool) or rng < 0:
-                raise InvalidInput("rng", describe(rng), "a Generator, or a seed: an integer, not negative")
-            rng = np.random.default_rng(rng)
+            rng = np.random.default_rng(
+                want_integer(rng, "rng", 0, wanted="a Generator, or a seed: an integer, at least 0")
+            )
         x, params = self.example(_as_shape(shape)), {}
         for name, layer in self.layers.items():
             with self._naming(name):
@@ -314,7 +314,7 @@ class Network(Layer):
 
 def _as_shape(shape: Any) -> tuple[int, ...]:
     """A shape as it is, or `InvalidInput`; an array is a likely mistake."""
-    if not isinstance(shape, tuple) or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+    if not isinstance(shape, tuple) or not all(is_integer(n, 0) for n in shape):
         write = ": write .shape" if isinstance(shape, np.ndarray) else ", such as X.shape"
         raise InvalidInput("shape", describe(shape), f"a tuple of sizes{write}")
     return shape

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import as_point
+from mathdl.arrays import as_output, as_point, describe, is_integer, want_integer, want_number
 from mathdl.autodiff import grad
 from mathdl.errors import InvalidInput, NotDifferentiable
 
@@ -19,17 +19,37 @@ __all__ = ["Attribution", "input_times_gradient", "integrated_gradients", "salie
 Function = Callable[[Any], Any]
 
 
+def output(f: Function, x: Any) -> Any:
+    """f(x) as an array of finite numbers, or an error: what gives integers or truth values changes by jumps alone."""
+    y = f(x)
+    array = as_output(y)
+    if np.asarray(y).dtype.kind in "iub":
+        raise NotDifferentiable("f", f"it gives {describe(y)}, which jumps", "the number that this is decided by")
+    return array
+
+
+def finite(derivative: Function) -> Function:
+    """The same derivative; an error where it is infinite or NaN."""
+
+    def checked(x: Any) -> Any:
+        g = derivative(x)
+        if not np.all(np.isfinite(g)):
+            raise NotDifferentiable("f", "its derivative is not finite at one of the points", "points where it is")
+        return g
+
+    return checked
+
+
 def chosen(f: Function, x: Any, target: int | tuple[int, ...] | None) -> Function:
     """The one output of f that is asked about, as a function of a single number."""
-    shape = np.shape(f(x))
+    shape = output(f, x).shape
     if target is None:
         if shape != ():
             raise InvalidInput("target", "None", f"the index of one output, since f gives shape {shape}")
         return f
     place = target if isinstance(target, tuple) else (target,)
-    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in place)
-    fits = len(place) == len(shape) and whole and all(-n <= k < n for k, n in zip(place, shape, strict=True))
-    if not fits:
+    fits = [is_integer(k, -n, n - 1) for k, n in zip(place, shape, strict=False)]
+    if len(place) != len(shape) or not all(fits):
         raise InvalidInput("target", repr(target), f"the index of one entry of an output of shape {shape}")
     return lambda x: f(x)[place]
 
@@ -58,7 +78,7 @@ def saliency(f: Function, x: Any, target: int | tuple[int, ...] | None = None) -
     InvalidInput
         If ``target`` is no index of an output.
     NotDifferentiable
-        If f is not a differentiable NumPy function.
+        If f is not a differentiable NumPy function, gives integers, or has a derivative that is not finite.
 
     References
     ----------
@@ -70,7 +90,7 @@ def saliency(f: Function, x: Any, target: int | tuple[int, ...] | None = None) -
     array([0., 4.])
     """
     x = as_point(x)
-    return grad(chosen(f, x, target))(x)
+    return finite(grad(chosen(f, x, target)))(x)
 
 
 def input_times_gradient(f: Function, x: Any, target: int | tuple[int, ...] | None = None) -> Any:
@@ -168,9 +188,9 @@ def integrated_gradients(
     b = np.zeros_like(x) if baseline is None else as_point(baseline, "baseline")
     if b.shape != x.shape:
         raise InvalidInput("baseline", f"shape {b.shape}", f"shape {x.shape}, that of x")
-    want_count(steps, "steps")
+    want_integer(steps, "steps", 1)
     one = chosen(f, x, target)
-    slope = grad(one)
+    slope = finite(grad(one))
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     places, weights = np.concatenate([[0.0], (1 + nodes) / 2, [1.0]]), weights / 2
     gradients = np.stack([slope(b + t * (x - b)) for t in places])
@@ -230,14 +250,7 @@ def smooth_grad(
     array([0.5])
     """
     x = as_point(x)
-    if not isinstance(spread, (int, float)) or not 0 <= spread < np.inf:
-        raise InvalidInput("spread", repr(spread), "a number, not negative")
-    want_count(samples, "samples")
-    slope, rng = grad(chosen(f, x, target)), np.random.default_rng(seed)
+    spread = want_number(spread, "spread", "a number, not negative", least=0.0)
+    want_integer(samples, "samples", 1)
+    slope, rng = finite(grad(chosen(f, x, target))), np.random.default_rng(want_integer(seed, "seed", 0))
     return sum(slope(x + spread * rng.normal(size=x.shape)) for _ in range(samples)) / samples
-
-
-def want_count(value: Any, name: str) -> None:
-    """Raise `InvalidInput` unless it is a positive integer."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InvalidInput(name, repr(value), "an integer, at least 1")

@@ -13,6 +13,7 @@ import numpy as np
 from mathdl.arrays import as_point
 from mathdl.autodiff import jacobian
 from mathdl.errors import InvalidInput
+from mathdl.sensitivity.attribution import finite, output
 
 __all__ = ["Ranking", "elasticities", "propagate", "rank_features"]
 
@@ -52,12 +53,12 @@ def elasticities(f: Function, x: Any) -> Any:
     array([ 3., -1.])
     """
     x = as_point(x)
-    y = np.asarray(f(x), dtype=float)
+    y = output(f, x)
     zero = np.argwhere(y == 0)
     if len(zero):
         place = f" at index {tuple(map(int, zero[0]))}" if y.ndim else ""
         raise InvalidInput("f", f"the value 0{place}", "outputs that are not zero: elasticities divide by them")
-    return jacobian(f)(x) * x / y.reshape(y.shape + (1,) * x.ndim)
+    return finite(jacobian(f))(x) * x / y.reshape(y.shape + (1,) * x.ndim)
 
 
 def propagate(f: Function, x: Any, covariance: Any) -> Any:
@@ -102,11 +103,13 @@ def propagate(f: Function, x: Any, covariance: Any) -> Any:
     if S.shape != x.shape * 2:
         raise InvalidInput("covariance", f"shape {S.shape}", f"shape {x.shape * 2}, or {x.shape} for variances")
     least = np.linalg.eigvalsh(S)[0]
-    if not np.allclose(S, S.T) or least < -1e-10 * np.max(np.abs(S), initial=0.0):
+    rounding = 1e-10 * np.max(np.abs(S))
+    if np.max(np.abs(S - S.T)) > rounding or least < -rounding:
         raise InvalidInput("covariance", "no covariance", "a symmetric matrix without negative eigenvalues")
-    J = jacobian(f)(x)
-    if J.ndim > 2:
-        raise InvalidInput("f", f"an output of shape {J.shape[:-1]}", "a number or a vector")
+    shape = output(f, x).shape
+    if len(shape) > 1:
+        raise InvalidInput("f", f"an output of shape {shape}", "a number or a vector")
+    J = finite(jacobian(f))(x)
     return (J @ S @ J.T)[()]
 
 
@@ -146,7 +149,7 @@ def rank_features(f: Function, X: Any, scale: Any = None) -> Ranking:
     Raises
     ------
     InvalidInput
-        If X is no matrix with two rows or more, or the scale does not fit it.
+        If X is no matrix with two rows or more, or the scale does not fit it or is negative.
 
     References
     ----------
@@ -164,7 +167,10 @@ def rank_features(f: Function, X: Any, scale: Any = None) -> Ranking:
     scale = np.std(X, axis=0) if scale is None else as_point(scale, "scale")
     if scale.shape != X.shape[1:]:
         raise InvalidInput("scale", f"shape {scale.shape}", f"shape {X.shape[1:]}, one for each column of X")
-    slope = jacobian(f)
+    if np.any(scale < 0):
+        raise InvalidInput("scale", f"{np.min(scale):g} for column {np.argmin(scale)}", "numbers that are not negative")
+    slope = finite(jacobian(f))
+    output(f, X[0])
     squares = [np.mean(slope(row).reshape(-1, X.shape[1]) ** 2, axis=0) for row in X]
     scores = np.sqrt(np.mean(squares, axis=0)) * scale
     return Ranking(np.argsort(-scores, kind="stable"), scores)

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import as_point
+from mathdl.arrays import as_point, is_number, want_integer, want_number
 from mathdl.autodiff import grad, jacobian, jvp, value_and_grad
 from mathdl.errors import InvalidInput
-from mathdl.sensitivity.attribution import want_count
+from mathdl.sensitivity.attribution import finite, output
 
 __all__ = ["Bounds", "adversarial", "jacobian_penalty", "lipschitz_bounds"]
 
@@ -63,15 +63,15 @@ def adversarial(
     array([ 0.1, -0.1])
     """
     x = as_point(x)
-    if not isinstance(radius, (int, float)) or not 0 <= radius < math.inf:
-        raise InvalidInput("radius", repr(radius), "a number, not negative")
+    radius = want_number(radius, "radius", "a number, not negative", least=0.0)
     if norm not in _NORMS:
         raise InvalidInput("norm", repr(norm), f"one of {', '.join(map(repr, _NORMS))}")
-    want_count(steps, "steps")
-    least, largest = (-math.inf, math.inf) if bounds is None else bounds
+    want_integer(steps, "steps", 1)
+    least, largest = _range(bounds)
     if not np.all((least <= x) & (x <= largest)):
         raise InvalidInput("x", f"entries from {np.min(x):g} to {np.max(x):g}", f"entries within the bounds {bounds}")
-    slope, near = grad(loss), x
+    output(loss, x)
+    slope, near = finite(grad(loss)), x
     length = radius if steps == 1 else 2.5 * radius / steps
     for _ in range(steps):
         near = x + _within(near + length * _direction(slope(near), norm) - x, radius, norm)
@@ -79,12 +79,24 @@ def adversarial(
     return near
 
 
+def _range(bounds: Any) -> tuple[float, float]:
+    if bounds is None:
+        return -math.inf, math.inf
+    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2 and all(map(is_number, bounds))
+    if not pair or not bounds[0] <= bounds[1]:
+        raise InvalidInput("bounds", repr(bounds), "two numbers, the least and the largest, such as (0.0, 1.0)")
+    return bounds[0], bounds[1]
+
+
 def _direction(g: Any, norm: str) -> Any:
     """The unit step, in this norm, that a linear loss gains most from; zero where the gradient is."""
     if norm == "linf":
         return np.sign(g)
-    size = np.linalg.norm(g)
-    return g / size if size else np.zeros_like(g)
+    largest = np.max(np.abs(g))
+    if largest == 0:
+        return np.zeros_like(g)
+    g = g / largest  # squares of small numbers would be zero
+    return g / np.linalg.norm(g)
 
 
 def _within(step: Any, radius: float, norm: str) -> Any:
@@ -150,7 +162,7 @@ def jacobian_penalty(
     if norm not in ("frobenius", "spectral"):
         raise InvalidInput("norm", repr(norm), "'frobenius' or 'spectral'")
     if projections is not None:
-        want_count(projections, "projections")
+        want_integer(projections, "projections", 1)
         if norm == "spectral":
             raise InvalidInput("projections", repr(projections), "None for the spectral norm")
     shape = _rows(f, params, X)
@@ -167,13 +179,14 @@ def jacobian_penalty(
         return np.sum(np.sum((left * pushed).reshape(len(X), -1), axis=1) ** 2) / len(X)
 
     if norm == "spectral":
-        left, right = _top(np.stack([pulled(params, V) for V in _units(shape)], axis=1), shape)
+        left, right = _top(np.stack([finite(lambda V: pulled(params, V))(V) for V in _units(shape)], axis=1), shape)
         value, gradient = value_and_grad(spectral)(params)
     else:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(want_integer(seed, "seed", 0))
         directions = _units(shape) if projections is None else rng.normal(size=(projections, *shape))
         share = 1 / len(X) / (projections or 1)
         value, gradient = value_and_grad(frobenius)(params)
+    finite(lambda _: value)(X)
     return float(value), gradient
 
 
@@ -256,10 +269,12 @@ def lipschitz_bounds(
     Bounds(lower=3.0, upper=3.0)
     """
     x = as_point(x)
-    if not isinstance(radius, (int, float)) or not 0 <= radius < math.inf:
-        raise InvalidInput("radius", repr(radius), "a number, not negative")
-    want_count(samples, "samples")
-    slope, rng, lower = jacobian(f), np.random.default_rng(seed), 0.0
+    radius = want_number(radius, "radius", "a number, not negative", least=0.0)
+    want_integer(samples, "samples", 1)
+    if not is_number(upper) or not upper >= 0:
+        raise InvalidInput("upper", repr(upper), "a number, not negative, or infinity")
+    output(f, x)
+    slope, rng, lower = finite(jacobian(f)), np.random.default_rng(want_integer(seed, "seed", 0)), 0.0
     for k in range(samples):
         v = rng.normal(size=x.shape)
         length = radius * rng.random() ** (1 / x.size)  # uniform in the ball

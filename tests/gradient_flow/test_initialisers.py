@@ -100,7 +100,68 @@ def test_lsuv_inside_residuals():
     assert np.var(after["block"] - after["alone"]) == pytest.approx(1, abs=1e-8)
 
 
+def test_lsuv_goes_into_residuals():
+    inner = Network(bend=layers.Tanh(), last=layers.Affine(20))
+    network = Network(first=layers.Affine(20), block=layers.Residual(inner), out=layers.Affine(5))
+    X = np.random.default_rng(1).normal(size=(500, 10))
+    params = lsuv(network, orthogonal(network, X.shape, gain=3.0), X, tolerance=1e-6)
+    first = layers.Affine()(params["first"], X)
+    for y in (first, layers.Affine()(params["block"]["last"], np.tanh(first)), network(params, X)):
+        assert np.var(y) == pytest.approx(1, abs=1e-5)
+
+
+def test_lsuv_with_biases_comes_near_or_says_that_it_cannot():
+    network, X = Network(out=layers.Affine(50)), np.random.default_rng(1).normal(size=(500, 10))
+    params = network.initial(X.shape)
+    params["out"]["b"] = np.random.default_rng(2).normal(size=50)
+    scaled = lsuv(network, {"out": {**params["out"], "b": 0.5 * params["out"]["b"]}}, X, most=50)
+    assert np.var(network(scaled, X)) == pytest.approx(1, abs=0.05)
+    params["out"]["b"] *= 2
+    with pytest.raises(
+        InvalidInput, match=r"params: got outputs of layer 'out' with variance 3\.\d+, after it was scaled"
+    ):
+        lsuv(network, params, X)
+
+
+def test_lsuv_behind_a_relu_that_is_dead_is_an_error():
+    network = Network(gate=layers.ReLU(), inner=Network(out=layers.Affine(5)))
+    X = -np.abs(np.random.default_rng(1).normal(size=(20, 4)))
+    with pytest.raises(InvalidInput, match=r"X: got outputs of layer 'inner/out' with variance 0"):
+        lsuv(network, network.initial(X.shape), X)
+
+
+def test_layers_without_such_weights_begin_as_usual():
+    network = Network(
+        table=layers.Embedding(9, 6),
+        mix=layers.MultiHeadAttention(2),
+        cell=layers.GatedRecurrent(4),
+        out=layers.Affine(3),
+    )
+    usual = network.initial((2, 5), 7)
+    for draw in (xavier, he, orthogonal):
+        params = draw(network, (2, 5), 7)
+        for name in ("table", "mix", "cell"):
+            for key, array in params[name].items():
+                np.testing.assert_array_equal(array, usual[name][key])
+        assert not np.array_equal(params["out"]["W"], usual["out"]["W"])
+        assert network(params, np.zeros((2, 5), int)).shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize("draw", [xavier, he, orthogonal])
+def test_what_is_no_network_or_no_seed(draw):
+    with pytest.raises(InvalidInput, match="network: got None; wanted a network"):
+        draw(None, SHAPE)
+    for seed in (-1, 1.5, "a", True):
+        with pytest.raises(InvalidInput, match=r"rng: got .*; wanted a Generator, or a seed"):
+            draw(NET, SHAPE, seed)
+
+
 def test_bad_input():
+    with pytest.raises(InvalidInput, match=r"tolerance: got 0"):
+        lsuv(NET, orthogonal(NET, SHAPE), np.ones(SHAPE), tolerance=0)
+    with pytest.raises(InvalidInput, match=r"most: got 0"):
+        lsuv(NET, orthogonal(NET, SHAPE), np.ones(SHAPE), most=0)
+    assert orthogonal(NET, SHAPE, gain=np.float32(2.0))["out"]["W"].shape == (200, 400)
     with pytest.raises(InvalidInput, match=r"gain: got 0; wanted a positive number"):
         orthogonal(NET, SHAPE, gain=0)
     network = Network(out=layers.Affine(5))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import mathdl as md
 from mathdl import layers
+from mathdl.autodiff.trees import mapped
 from mathdl.errors import InvalidInput
 from mathdl.gradient_flow import effective_rank, singular_values
 from mathdl.network import Network
@@ -65,8 +66,121 @@ def test_a_large_jacobian_is_not_built():
     assert 10 < len(calls) < 1000
 
 
-def test_a_jacobian_of_zeros():
-    assert not np.any(singular_values(layers.ReLU(), {}, -np.ones(4)))
+@pytest.mark.parametrize("method", ["dense", "lanczos"])
+def test_a_jacobian_of_zeros(method):
+    found = singular_values(layers.ReLU(), {}, -np.ones(40), 3, method)
+    np.testing.assert_array_equal(found, [0.0, 0.0, 0.0])
+
+
+def by_svd(A, count, seed=0):
+    """Lanczos' method on the matrix A against LAPACK, in units of the largest value."""
+    params = {"W": A, "b": np.zeros(len(A))}
+    found = singular_values(layers.Affine(), params, np.ones(A.shape[1]), count, "lanczos", seed)
+    expected = np.linalg.svd(A, compute_uv=False)
+    assert found.shape == (count,)
+    assert np.all(np.diff(found) <= 0)
+    unit = expected[0] or 1.0
+    np.testing.assert_allclose(found / unit, expected[:count] / unit, rtol=0, atol=1e-11)
+
+
+def with_values(values, m, n, seed=0):
+    rng = np.random.default_rng(seed)
+    k = len(values)
+    left, right = np.linalg.qr(rng.normal(size=(m, k)))[0], np.linalg.qr(rng.normal(size=(n, k)))[0]
+    return (left * values) @ right.T
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**32 - 1), st.data())
+def test_lanczos_at_all_shapes_ranks_and_counts(m, n, seed, data):
+    """All counts, that of all values too; and rank deficient matrices, zero among them."""
+    count, rank = data.draw(st.integers(1, min(m, n))), data.draw(st.integers(0, min(m, n)))
+    rng = np.random.default_rng(seed)
+    by_svd(rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n)) if rank else np.zeros((m, n)), count, seed % 5)
+
+
+SPECTRA = {
+    "all equal": np.ones(60),
+    "twenty pairs": np.repeat(np.linspace(2.0, 1.0, 20), 2),
+    "tens": np.repeat([3.0, 2.0, 1.0], 10),
+    "halved each time": 2.0 ** -np.arange(50),
+    "one of many": np.array([1.0] + 59 * [0.3]),
+    "in a cluster": 1 + 1e-4 * np.linspace(1.0, 0.0, 60),
+}
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_lanczos_where_values_repeat_cluster_or_fade_at_any_scale(spectrum, scale):
+    values = SPECTRA[spectrum]
+    for m, n in ((len(values), len(values)), (70, 60), (60, 80)):
+        for count in (1, 2, 5, 11, 25):
+            by_svd(scale * with_values(values, m, n), count)
+    for count in (1, 2, 3, 5):
+        by_svd(scale * np.diag(values), count)
+
+
+class Crooked(layers.Affine):
+    """Its pull is not its push transposed: residuals never get small."""
+
+    def pull(self, params, kept, g):
+        gparams, gx = super().pull(params, kept, g)
+        return gparams, np.roll(gx, 1, axis=-1)
+
+
+def test_lanczos_ends_even_where_pull_and_push_contradict_each_other():
+    A = np.random.default_rng(0).normal(size=(12, 9))
+    found = singular_values(Crooked(), {"W": A, "b": np.zeros(12)}, np.ones(9), 2, "lanczos")
+    np.testing.assert_allclose(found, np.linalg.svd(A, compute_uv=False)[:2])
+
+
+BLOCK = Network(bend=layers.ReLU(), inner=layers.Affine(12))
+RESIDUAL = Network(first=layers.Affine(12), block=layers.Residual(BLOCK), norm=layers.LayerNorm())
+IMAGE = Network(
+    conv=layers.Conv2d(4, 3, stride=2),
+    gate=layers.ReLU(),
+    pool=layers.MaxPool2d(2),
+    line=layers.Reshape((-1,)),
+    out=layers.Affine(7),
+)
+MORE = {
+    "residual": (RESIDUAL, (3, 8)),
+    "attention": (Network(first=layers.MultiHeadAttention(2), out=layers.RMSNorm()), (2, 5, 6)),
+    "recurrent": (Network(cell=layers.Recurrent(5), gated=layers.GatedRecurrent(4)), (2, 6, 3)),
+    "image": (IMAGE, (2, 2, 11, 9)),
+    "batch norm": (Network(first=layers.Affine(5), norm=layers.BatchNorm(), out=layers.Softmax()), (6, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("name", MORE)
+def test_networks_of_all_kinds(name, kind):
+    network, shape = MORE[name]
+    params = mapped(kind, network.initial(shape, 1))
+    x = np.random.default_rng(1).normal(size=shape).astype(kind)
+    J = network.jacobian(params, x)
+    expected = np.linalg.svd(J.reshape(-1, x.size).astype(float), compute_uv=False)
+    close = 1e-9 if kind is np.float64 else 1e-5
+    np.testing.assert_allclose(singular_values(network, params, x), expected, atol=close * expected[0])
+    for count in (1, 4, len(expected)):
+        found = singular_values(network, params, x, count, "lanczos")
+        np.testing.assert_allclose(found, expected[:count], atol=close * expected[0])
+
+
+def test_dense_takes_whichever_products_are_fewer():
+    """4 * 3 < 13: three pulls; otherwise pushes, of which one is quicker."""
+    for m, n, pulls in ((3, 13, 3), (3, 12, 0), (12, 3, 0)):
+        calls = []
+
+        class Counting(layers.Affine):
+            def pull(self, params, kept, g, calls=calls):
+                calls.append(1)
+                return super().pull(params, kept, g)
+
+        A = np.random.default_rng(0).normal(size=(m, n))
+        found = singular_values(Counting(), {"W": A, "b": np.zeros(m)}, np.ones(n), method="dense")
+        np.testing.assert_allclose(found, np.linalg.svd(A, compute_uv=False))
+        assert len(calls) == pulls
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
@@ -80,7 +194,8 @@ def test_the_effective_rank_is_between_one_and_the_rank(values):
 def test_the_effective_rank_of_equal_values_is_their_number_and_scale_does_not_matter():
     assert effective_rank(np.full(7, 3.0)) == pytest.approx(7)
     values = np.array([3.0, 1.0, 0.5])
-    assert effective_rank(1e5 * values) == pytest.approx(effective_rank(values))
+    for scale in (1e5, 1e308 / 3, 1e-300):
+        assert effective_rank(scale * values) == pytest.approx(effective_rank(values))
     shares = values / values.sum()
     assert effective_rank(values) == pytest.approx(np.exp(-np.sum(shares * np.log(shares))))
 
@@ -92,10 +207,25 @@ BAD = {
     ),
     "no count": (lambda: singular_values(layers.Tanh(), {}, np.ones(3), 0), r"count: got 0"),
     "method": (lambda: singular_values(layers.Tanh(), {}, np.ones(3), method="qr"), r"method: got 'qr'"),
-    "all": (
-        lambda: singular_values(layers.Tanh(), {}, np.ones(3), method="lanczos"),
-        r"count: got 3; wanted fewer than all 3 for Lanczos' method",
+    "seed": (lambda: singular_values(layers.Tanh(), {}, np.ones(3), 1, "lanczos", seed=-1), r"seed: got -1"),
+    "layer": (lambda: singular_values(np.tanh, {}, np.ones(3)), r"layer: got the function tanh; wanted a layer"),
+    "several inputs": (
+        lambda: singular_values(layers.Attention(), {}, (np.eye(2), np.eye(2), np.eye(2))),
+        r"layer: got .*; wanted a layer or a network, with one input",
     ),
+    "integers": (lambda: singular_values(layers.Tanh(), {}, np.ones(3, int)), r"x: got an array of int64"),
+    "infinite x": (lambda: singular_values(layers.Tanh(), {}, np.array([np.inf])), r"x: got NaN or infinity"),
+    "infinite": (
+        lambda: singular_values(layers.Affine(), {"W": np.full((4, 4), np.inf), "b": np.zeros(4)}, np.ones(4)),
+        r"x: got a Jacobian with NaN or infinity",
+    ),
+    "NaN": (
+        lambda: singular_values(
+            layers.Affine(), {"W": np.full((4, 4), np.nan), "b": np.zeros(4)}, np.ones(4), 2, "lanczos"
+        ),
+        r"x: got a Jacobian with NaN or infinity",
+    ),
+    "ragged": (lambda: effective_rank([[1.0], [1.0, 2.0]]), r"values: got a ragged nest"),
     "empty": (lambda: singular_values(layers.Tanh(), {}, np.ones(0)), r"x: got shape \(0,\)"),
     "negative": (lambda: effective_rank(np.array([-1.0])), r"values: got an array"),
     "matrix": (lambda: effective_rank(np.eye(2)), r"values: got an array"),

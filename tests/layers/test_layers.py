@@ -400,6 +400,29 @@ def test_truncated_derivatives_are_those_with_the_state_held_constant(cell):
     assert np.max(np.abs(whole.vjp(params, saved, g)[1] - found[1])) > 1e-3
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(2, 0, 3), (2, 1, 3), (0, 4, 3), (0, 0, 3)])
+@pytest.mark.parametrize("cell", [layers.Recurrent, layers.GatedRecurrent])
+def test_sequences_of_no_steps_or_one_and_batches_of_none(cell, shape, kind):
+    rng = np.random.default_rng(8)
+    params = {name: array.astype(kind) for name, array in cell(4).initial(shape, rng).items()}
+    x = rng.normal(size=shape).astype(kind)
+    for layer in (cell(), cell(truncate=1), cell(truncate=3)):
+        y, saved = layer.forward(params, x)
+        gparams, gx = layer.vjp(params, saved, np.ones_like(y))
+        dy = layer.jvp(params, saved, np.ones_like(x), {name: np.ones_like(array) for name, array in params.items()})
+        assert y.shape == dy.shape == (*shape[:2], 4)
+        assert gx.shape == x.shape
+        for name, array in params.items():
+            assert gparams[name].shape == array.shape
+            assert layer.jacobian(params, x, name).shape == y.shape + array.shape
+            assert x.size or not np.any(gparams[name])
+        assert all(array.dtype == kind for array in (y, dy, gx, *gparams.values(), layer.jacobian(params, x)))
+    if shape[1] == 1:  # from a state of zero: no step to go back to
+        whole, cut = (layer.jacobian(params, x) for layer in (cell(), cell(truncate=1)))
+        np.testing.assert_array_equal(whole, cut)
+
+
 def test_the_jacobian_between_two_times_is_the_product_of_the_steps():
     rng = np.random.default_rng(6)
     params = layers.Recurrent(3).initial((1, 4, 2), rng)

@@ -171,3 +171,90 @@ def test_what_dropout_leaves_is_scaled_as_elsewhere():
     ones = np.ones(1000)
     theirs = torch.nn.functional.dropout(torch.tensor(ones), 0.3).numpy()
     np.testing.assert_allclose(np.unique(layers.Dropout(0.3)({}, ones)), np.unique(theirs), rtol=1e-15)
+
+
+# --------------------------------------------------------------------------------------------------------- through time
+def _random_cell(cell, shape, width, seed=0):
+    rng = np.random.default_rng(seed)
+    params = {name: rng.normal(size=array.shape) for name, array in cell(width).initial(shape, rng).items()}
+    return params, rng.normal(size=shape), rng.normal(size=(*shape[:2], width))
+
+
+def _of_torch(torch, module, params, x, g):
+    """The states of PyTorch's own module with these parameters, and the gradients by x, W, U and b."""
+    names = {"W": "weight_ih_l0", "U": "weight_hh_l0", "b": "bias_ih_l0"}
+    with torch.no_grad():
+        module.bias_hh_l0.zero_()
+        for name, theirs in names.items():
+            getattr(module, theirs).copy_(torch.tensor(params[name]))
+    x = torch.tensor(x, requires_grad=True)
+    y, _ = module(x)
+    y.backward(torch.tensor(g))
+    grads = {name: getattr(module, theirs).grad.numpy() for name, theirs in names.items()}
+    return y.detach().numpy(), {"x": x.grad.numpy(), **grads}
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 4), (1, 1, 1), (2, 60, 3)])
+def test_the_plain_cell_is_the_module_of_torch(shape):
+    torch = pytest.importorskip("torch")
+    params, x, g = _random_cell(layers.Recurrent, shape, 5)
+    module = torch.nn.RNN(shape[2], 5, batch_first=True, dtype=torch.float64)
+    value, grads = _of_torch(torch, module, params, x, g)
+    y, saved = layers.Recurrent().forward(params, x)
+    found, gx = layers.Recurrent().vjp(params, saved, g)
+    near(y, value, "value")
+    near(gx, grads["x"], "x")
+    for name in params:
+        near(found[name], grads[name], name)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 4), (1, 1, 1), (2, 60, 3)])
+def test_the_gated_cell_is_the_module_of_torch_where_the_variants_agree(shape):
+    """Torch has r ⊙ (U_c h) for U_c (r ⊙ h), the same for a diagonal U_c, and exchanges z and 1 - z: its sign."""
+    torch = pytest.importorskip("torch")
+    k = 4
+    params, x, g = _random_cell(layers.GatedRecurrent, shape, k)
+    params["U"][2 * k :] = np.diag(np.diag(params["U"][2 * k :]))
+    sign = np.repeat([1.0, -1.0, 1.0], k)
+    theirs = {name: (array.T * sign).T for name, array in params.items()}
+    module = torch.nn.GRU(shape[2], k, batch_first=True, dtype=torch.float64)
+    value, grads = _of_torch(torch, module, theirs, x, g)
+    y, saved = layers.GatedRecurrent().forward(params, x)
+    found, gx = layers.GatedRecurrent().vjp(params, saved, g)
+    near(y, value, "value")
+    near(gx, grads["x"], "x")
+    for name in ("W", "b"):
+        near((found[name].T * sign).T, grads[name], name)
+    near(found["U"][: 2 * k] * sign[: 2 * k, None], grads["U"][: 2 * k], "U of the gates")
+    near(np.diag(found["U"][2 * k :]), np.diag(grads["U"][2 * k :]), "U_c")
+
+
+@pytest.mark.parametrize("truncate", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("cell", [layers.Recurrent, layers.GatedRecurrent])
+def test_truncation_is_what_torch_calls_detach(cell, truncate):
+    torch = pytest.importorskip("torch")
+    params, x, g = _random_cell(cell, (3, 7, 4), 5, seed=1)
+    leaves = {name: torch.tensor(array, requires_grad=True) for name, array in {**params, "x": x}.items()}
+    row = getattr(PEERS["torch"](), cell.__name__)
+    h, states = torch.zeros(3, 5, dtype=torch.float64), []
+    for t in range(7):
+        h = h.detach() if t % truncate == 0 else h
+        h = _one_step(torch, cell, leaves, t, h)
+        states.append(h)
+    y = torch.stack(states, dim=1)
+    near(y.detach().numpy(), row(cell(), leaves).detach().numpy(), "the same states")
+    y.backward(torch.tensor(g))
+    value, saved = cell(truncate=truncate).forward(params, x)
+    found, gx = cell(truncate=truncate).vjp(params, saved, g)
+    near(value, y.detach().numpy(), "value")
+    near(gx, leaves["x"].grad.numpy(), "x")
+    for name in params:
+        near(found[name], leaves[name].grad.numpy(), name)
+
+
+def _one_step(torch, cell, a, t, h):
+    moved, U, k = a["x"][:, t] @ a["W"].T + a["b"], a["U"], h.shape[1]
+    if cell is layers.Recurrent:
+        return torch.tanh(moved + h @ U.T)
+    r, z = torch.sigmoid(moved[:, : 2 * k] + h @ U[: 2 * k].T).split(k, dim=1)
+    return (1 - z) * h + z * torch.tanh(moved[:, 2 * k :] + (r * h) @ U[2 * k :].T)

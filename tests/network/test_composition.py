@@ -237,7 +237,7 @@ BAD = {
         lambda: MLP.summary(PARAMS, 4),
         r"shape: got the int 4; wanted a tuple of sizes, such as X\.shape",
     ),
-    "rng": (lambda: MLP.initial(MLP_SHAPE, rng=-1), r"rng: got the int -1; wanted a Generator, or a seed"),
+    "rng": (lambda: MLP.initial(MLP_SHAPE, rng=-1), r"rng: got -1; wanted a Generator, or a seed"),
     "in a block": (
         lambda: Network(block=layers.Residual(Network(inner=layers.Affine(3)))).initial((4, 5)),
         r"layer 'block' \(Residual\): layer: got one from shape \(4, 5\) to \(4, 3\)",

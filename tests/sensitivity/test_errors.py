@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_linnerud, load_wine
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import mathdl as md
 from mathdl.errors import InvalidInput, NotDifferentiable
@@ -51,6 +54,39 @@ def test_propagation_against_a_million_samples():
     np.testing.assert_allclose(propagate(polar, MEAN, covariance), measured, rtol=1e-2)
 
 
+@pytest.mark.parametrize("data", [load_iris, load_wine, load_breast_cancer, load_diabetes])
+def test_errors_of_measurement_through_a_trained_network_against_a_million_samples(data):
+    """Correlated errors, one per cent of what the features vary: small enough for the first order."""
+    loaded = data()
+    X, y = (loaded.data - loaded.data.mean(axis=0)) / loaded.data.std(axis=0), loaded.target
+    model = MLPRegressor if data is load_diabetes else MLPClassifier
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the training is cut short
+        fitted = model(hidden_layer_sizes=(8,), activation="tanh", random_state=0, max_iter=100).fit(X, y)
+    f = from_sklearn(fitted)
+    covariance = 1e-4 * np.cov(X.T)
+    x = X[len(X) // 2]
+    noise = np.random.default_rng(1).multivariate_normal(np.zeros(len(x)), covariance, size=10**6)
+    hidden = np.tanh((x + noise) @ fitted.coefs_[0] + fitted.intercepts_[0])
+    measured = np.cov((hidden @ fitted.coefs_[1] + fitted.intercepts_[1]).T)
+    found = propagate(f, x, covariance)
+    assert np.shape(found) == np.shape(measured)
+    np.testing.assert_allclose(found, measured, atol=1e-2 * np.max(np.abs(measured)))
+
+
+@pytest.mark.parametrize("data", [load_iris, load_breast_cancer, load_diabetes, load_linnerud])
+def test_rankings_of_linear_models_of_other_data_are_weights_times_spreads(data):
+    loaded = data()
+    model = (Ridge() if data in (load_diabetes, load_linnerud) else LogisticRegression(max_iter=5000)).fit(
+        loaded.data, loaded.target
+    )
+    ranking = rank_features(from_sklearn(model), loaded.data.astype(float))
+    weights = np.atleast_2d(model.coef_)
+    np.testing.assert_allclose(ranking.scores, np.sqrt(np.mean(weights**2, axis=0)) * loaded.data.std(axis=0))
+    assert sorted(ranking.order) == list(range(loaded.data.shape[1]))
+    assert np.all(np.diff(ranking.scores[ranking.order]) <= 0)
+
+
 def test_a_ranking_is_made_of_gradients_and_spreads():
     X = RNG.normal(size=(6, 3)) * [1.0, 10.0, 0.1]
     ranking = rank_features(polar, X)
@@ -85,6 +121,14 @@ BAD = {
     "matrix": (lambda: propagate(np.sum, np.eye(2), np.eye(2)), r"x: got shape \(2, 2\); wanted a vector"),
     "size": (lambda: propagate(np.sum, MEAN, np.eye(2)), r"covariance: got shape \(2, 2\); wanted shape \(3, 3\)"),
     "asymmetric": (lambda: propagate(np.sum, MEAN, np.triu(np.ones((3, 3)))), r"covariance: got no covariance"),
+    "asymmetric and small": (
+        lambda: propagate(np.sum, MEAN, 1e-12 * np.triu(np.ones((3, 3)))),
+        r"covariance: got no covariance",
+    ),
+    "negative scale": (
+        lambda: rank_features(polar, np.ones((2, 3)), np.array([1.0, -2.0, 1.0])),
+        r"scale: got -2 for column 1; wanted numbers that are not negative",
+    ),
     "negative": (lambda: propagate(np.sum, MEAN, -np.eye(3)), r"covariance: got no covariance; wanted a symmetric"),
     "output": (lambda: propagate(lambda x: np.outer(x, x), MEAN, SIGMA), r"f: got an output of shape \(3, 3\)"),
     "rows": (lambda: rank_features(polar, MEAN), r"X: got shape \(3,\); wanted a matrix"),

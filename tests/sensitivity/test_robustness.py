@@ -7,7 +7,7 @@ import pytest
 
 import mathdl as md
 from mathdl import layers
-from mathdl.errors import InvalidInput
+from mathdl.errors import InvalidInput, NotDifferentiable
 from mathdl.sensitivity import adversarial, jacobian_penalty, lipschitz_bounds
 
 RNG = np.random.default_rng(0)
@@ -119,10 +119,31 @@ def test_bounds_from_below_and_above():
     assert few < many <= top
 
 
+def test_a_gradient_whose_squares_underflow_has_a_direction():
+    near = adversarial(lambda x: 1e-200 * (3 * x[0] - 4 * x[1]), np.zeros(2), 1.0, "l2")
+    np.testing.assert_allclose(near, [0.6, -0.8])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("norm", ["frobenius", "spectral"])
+def test_a_penalty_that_is_not_finite_is_an_error(norm):
+    with pytest.raises(NotDifferentiable, match="its derivative is not finite"):
+        jacobian_penalty(lambda W, X: np.sqrt(X @ W.T), np.zeros((1, 2)), np.ones((3, 2)), norm)
+
+
 BAD = {
     "radius": (lambda: adversarial(loss, X0, -1.0), r"radius: got -1\.0"),
     "norm": (lambda: adversarial(loss, X0, 1.0, "l1"), r"norm: got 'l1'; wanted one of 'l2', 'linf'"),
     "steps": (lambda: adversarial(loss, X0, 1.0, steps=0), r"steps: got 0"),
+    "radius is no number": (lambda: adversarial(loss, X0, True), r"radius: got True"),
+    "NaN": (lambda: lipschitz_bounds(loss, X0, np.nan), r"radius: got nan"),
+    "bounds": (lambda: adversarial(loss, X0, 1.0, bounds=0.0), r"bounds: got 0\.0; wanted two numbers"),
+    "bounds of text": (lambda: adversarial(loss, X0, 1.0, bounds=("0", "1")), r"bounds: got \('0', '1'\)"),
+    "bounds exchanged": (lambda: adversarial(loss, X0, 1.0, bounds=(1.0, 0.0)), r"bounds: got \(1\.0, 0\.0\)"),
+    "upper": (lambda: lipschitz_bounds(loss, X0, 1.0, upper=np.nan), r"upper: got nan; wanted a number, not negative"),
+    "upper is text": (lambda: lipschitz_bounds(loss, X0, 1.0, upper="3"), r"upper: got '3'"),
+    "seed": (lambda: lipschitz_bounds(loss, X0, 1.0, seed=1.5), r"seed: got 1\.5"),
+    "seed of projections": (lambda: jacobian_penalty(f, PARAMS, X, projections=1, seed=-1), r"seed: got -1"),
     "outside": (lambda: adversarial(loss, X0, 1.0, bounds=(0.0, 0.1)), r"x: got entries from .* within the bounds"),
     "penalty's norm": (lambda: jacobian_penalty(f, PARAMS, X, "nuclear"), r"norm: got 'nuclear'"),
     "no inputs": (lambda: jacobian_penalty(f, PARAMS, 1.0), r"X: got a single number"),
