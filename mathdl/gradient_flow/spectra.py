@@ -35,7 +35,7 @@ def singular_values(
     Parameters
     ----------
     layer : Layer
-        A network, or a part of one: ``Network(**dict(list(network.layers.items())[:3]))`` is its first three layers.
+        A network, or a part of one: ``Network(**some)``, with ``some`` a dict of layers out of ``network.layers``.
     params : dict
         Of the layer.
     x : ndarray

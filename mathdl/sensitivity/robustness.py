@@ -247,8 +247,8 @@ def lipschitz_bounds(
         How many points; x is the first of them.
     seed : int
     upper : float
-        A bound from above, if there is one: for a chain of layers the product of their norms,
-        ``np.prod([np.linalg.norm(W, 2) for W in weights])``, times the largest slope of each activation.
+        A bound from above, if there is one: for a chain of layers the product of their norms
+        ``np.linalg.norm(W, 2)``, times the largest slope of each activation.
 
     Returns
     -------
