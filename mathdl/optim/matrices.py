@@ -27,6 +27,7 @@ from mathdl.optim.optimizer import (
     accept,
     aligned,
     at_step,
+    norm,
 )
 
 __all__ = ["SOAP", "Muon", "Shampoo", "orthogonalised"]
@@ -68,8 +69,8 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
     G = G if isinstance(G, Followed) else np.asarray(G)
     if np.ndim(G) != 2:
         raise InvalidInput("G", describe(G), "a matrix, shape (m, n)")
-    X = G.T if G.shape[0] > G.shape[1] else G
-    X = X / np.maximum(np.sqrt(np.sum(X * X)) if isinstance(X, Followed) else norm(X), TINY)
+    X: Any = G.T if G.shape[0] > G.shape[1] else G
+    X = X / (np.maximum(np.sqrt(np.sum(X * X)), TINY) if isinstance(G, Followed) else max(norm(G), TINY))
     for _ in range(steps):
         S = X @ X.T
         X = A * X + (B * S + C * S @ S) @ X
