@@ -28,9 +28,9 @@ class KFAC(OfFunctions):
     """step = - rate (G + √damping / π I)⁻¹ ∇W (A + π √damping I)⁻¹ for each affine layer; W has b as its last column.
 
     A = E[a aᵀ], with the layer's input a and a 1 after it for b. G = E[g gᵀ], with the gradient g by the layer's output
-    of the negative logarithm of the likelihood, for labels that are not those of the data: for all that the model thinks
-    possible, with its probabilities. A ⊗ G stands for the layer's block of the Fisher information. Both are means over
-    the batches too, A ← share A + (1 - share) A_batch with share = min(decay, 1 - 1/t) in step t, and
+    of the negative logarithm of the likelihood, for labels that are not those of the data: for all that the model
+    thinks possible, with its probabilities. A ⊗ G stands for the layer's block of the Fisher information. Both are
+    means over the batches too, A ← share A + (1 - share) A_batch with share = min(decay, 1 - 1/t) in step t, and
     π² = (tr A / dim A) / (tr G / dim G) divides the damping between them.
 
     ``update((X, targets), state, params)`` takes a batch in the place of the gradient; what is minimised is the mean
