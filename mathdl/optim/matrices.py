@@ -42,7 +42,7 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
 
     X ← G / ‖G‖, then X ← aX + (bA + cA²)X with A = XXᵀ, five times; a, b, c = 3.4445, −4.7750, 2.0315. So each
     singular value σ is mapped by aσ + bσ³ + cσ⁵ again and again, and U and V stay. Nothing but products is needed.
-    That holds for singular values from 0.002 of ‖G‖ on; smaller ones are multiplied by 485 at most.
+    That holds for σ from 0.002 ‖G‖ on; smaller ones come to 485 σ/‖G‖ at most.
 
     Parameters
     ----------
