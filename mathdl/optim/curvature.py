@@ -190,7 +190,7 @@ class LevenbergMarquardt(OfFunctions):
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         x, unflatten = _vector(params)
         r, J = _linearised(function, x, unflatten, params)
-        step, damping = _count(state), state["damping"]
+        step, damping = _count(state, "damping", "accepted"), state["damping"]
         sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
         s = _least_squares(J, -r, damping * sizes)
         with np.errstate(all="ignore"):
@@ -373,9 +373,9 @@ def _vector(params: Any) -> tuple[Any, Callable[[Any], Any]]:
     return x, unflatten
 
 
-def _count(state: Any) -> int:
-    """How many steps were made."""
-    if not isinstance(state, dict) or "step" not in state:
+def _count(state: Any, *others: str) -> int:
+    """How many steps were made; an error where the state lacks that, or something else."""
+    if not isinstance(state, dict) or not {"step", *others} <= state.keys():
         raise InvalidInput("state", describe(state), "what initial(params) gives")
     return int(state["step"])
 

@@ -47,7 +47,7 @@ def near(ours, theirs, tolerance=TOLERANCE):
     assert np.max(np.abs(ours - theirs)) <= tolerance * np.max(np.abs(theirs))
 
 
-# ------------------------------------------------------------------------------------------------- functions in two forms
+# ----------------------------------------------------------------------------------------------- functions in two forms
 def bowl(x):
     """Convex, and quartic in one direction."""
     return np.exp(0.5 * x[0]) + (x[0] - 2 * x[1]) ** 4 + 0.5 * x[0] ** 2 + x[1] ** 2
@@ -281,8 +281,8 @@ def test_lbfgs_computes_in_float64_and_gives_back_the_type_it_got():
 
 # ----------------------------------------------------------------------------------------------------------- properties
 def test_newton_goes_to_the_minimum_of_a_quadratic_in_one_step_and_to_a_saddle_too():
+    centre, x = np.array([0.3, -2.0]), np.array([5.0, 5.0])
     for H in (np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([[3.0, 1.0], [1.0, -2.0]])):
-        centre, x = np.array([0.3, -2.0]), np.array([5.0, 5.0])
         found, _ = points(Newton(), lambda x, H=H: (x - centre) @ H @ (x - centre) / 2, x, 1)
         near(found[0], centre)
     step, _ = Newton(damping=5.0).update(lambda x: (x[0] ** 2 - x[1] ** 2) / 2, {"step": 0}, np.array([1.0, 1.0]))
@@ -408,7 +408,7 @@ PARAMS = {"a": np.array([1.0, 2.0]), "b": np.array([0.0])}
         (GaussNewton(), lambda p: p["a"] / p["b"], r"residuals\(params\): got inf at \(0,\)"),
         (GaussNewton(), lambda p: np.sqrt(p["b"]), r"derivative of residuals by params\['b'\]: got nan at \(0,\)"),
         (LevenbergMarquardt(), lambda p: p["a"] / p["b"], r"residuals\(params\): got inf at \(0,\)"),
-        (NaturalGradient(), (lambda p: np.stack([p["a"], p["a"]]) / p["b"], np.array([0, 1])), r"outputs\(params\): got inf"),
+        (NaturalGradient(), (lambda p: np.stack([p["a"]] * 2) / p["b"], np.ones(2, int)), r"outputs\(params\): got inf"),
         (
             NaturalGradient(damping=0.0),
             (lambda p: np.stack([p["a"], p["a"]]), np.array([0, 1])),
@@ -437,6 +437,9 @@ def test_trees_and_states_that_cannot_be_used_are_refused(kind):
     for state in (None, {}, 3):
         with pytest.raises(InvalidInput, match=r"state: got .*; wanted what initial\(params\) gives"):
             kind().update(function, state, good)
+    if kind is LevenbergMarquardt:
+        with pytest.raises(InvalidInput, match="state: got a dict of length 1"):
+            kind().update(function, {"step": 0}, good)
     with pytest.raises(InvalidInput, match="params: got arrays of float32 and float64; wanted arrays of one type"):
         kind().update(function, kind().initial(good), {"a": np.ones(3, np.float32), "b": [np.float64(3.0)]})
     with pytest.raises(InvalidInput, match="params: got no numbers"):
