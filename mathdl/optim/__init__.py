@@ -7,6 +7,7 @@ Explained in Part 4.
 
 from __future__ import annotations
 
+from mathdl.optim.arena import Arena
 from mathdl.optim.composition import L2, Averaged, Chain, Clip, Decay, Split
 from mathdl.optim.curvature import GaussNewton, LevenbergMarquardt, Minimum, NaturalGradient, Newton, lbfgs
 from mathdl.optim.first_order import (
@@ -36,6 +37,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Arena",
     "Averaged",
     "Chain",
     "Clip",
