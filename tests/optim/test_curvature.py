@@ -346,6 +346,13 @@ def test_levenberg_marquardt_refuses_steps_to_where_nothing_is_finite():
     assert 0 < states[-1]["accepted"] < 40
 
 
+def test_levenberg_marquardt_compares_residuals_whose_squares_overflow():
+    method, x = LevenbergMarquardt(), np.array([1.9])
+    _, better = method.update(lambda x: 1e200 * x, method.initial(x), x)
+    _, worse = method.update(lambda x: 1e200 * np.arctan(4 * x), method.initial(x), x)  # which goes too far
+    assert (better["accepted"], worse["accepted"]) == (1, 0)
+
+
 def test_the_damping_of_levenberg_and_marquardt_stays_between_bounds():
     method, x = LevenbergMarquardt(damping=1.0), np.array([3.0])
     _, states = points(method, lambda x: x, x, 400)
@@ -425,7 +432,7 @@ def test_what_is_not_finite_or_singular_is_refused_by_name(method, function, mes
 
 
 def test_a_hessian_that_is_not_finite_is_refused():
-    with np.errstate(all="ignore"), pytest.raises(InvalidInput, match="Hessian"):
+    with np.errstate(all="ignore"), pytest.raises(InvalidInput, match=r"the Hessian: got inf at \(0, 0\)"):
         Newton().update(lambda x: np.sum(x**1.5), {"step": 0}, np.zeros(2))
 
 
