@@ -80,7 +80,7 @@ class Newton(OfFunctions):
     ranges: ClassVar = {"damping": NOT_NEGATIVE, "rate": RATE}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
+        x, unflatten = _vector(params, function)
         value, g = value_and_grad(lambda v: function(unflatten(v)))(x)
         _want_finite(value, "function(params)")
         _want_finite_parts(g, "gradient", params, unflatten)
@@ -128,7 +128,7 @@ class GaussNewton(OfFunctions):
     ranges: ClassVar = {"rate": RATE}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
+        x, unflatten = _vector(params, function)
         _, r, J = _linearised(function, x, unflatten, params)
         s = _least_squares(J, -r)
         return unflatten(at_step(self.rate, _count(state)) * s), {"step": _count(state) + 1}
@@ -188,7 +188,7 @@ class LevenbergMarquardt(OfFunctions):
         return {**super().initial(params), "damping": self.damping, "accepted": 0}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
+        x, unflatten = _vector(params, function)
         f, r, J = _linearised(function, x, unflatten, params)
         step, damping = _count(state, "damping", "accepted"), state["damping"]
         sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
@@ -255,7 +255,7 @@ class NaturalGradient(OfFunctions):
 
     def update(self, function: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         outputs, targets = _pair(function)
-        x, unflatten = _vector(params)
+        x, unflatten = _vector(params, outputs)
         _, z, J = _linearised(outputs, x, unflatten, params, "outputs", flat=False)
         if np.ndim(z) != 2 or not np.size(z):
             raise InvalidInput("outputs(params)", f"shape {np.shape(z)}", "shape (N, k): a row for each example")
@@ -342,7 +342,7 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
     want_integer(steps, "steps", 1)
     want_integer(memory, "memory", 1)
     want_number(tolerance, "tolerance", "a number, not negative", least=0.0)
-    x, unflatten = _vector(params)
+    x, unflatten = _vector(params, function)
     both = value_and_grad(lambda v: function(unflatten(v)))
 
     def computed(v: Any) -> tuple[float, Any]:
@@ -361,8 +361,10 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
 
 
 # --------------------------------------------------------------------------------------------- what they have in common
-def _vector(params: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The parameters as one vector, and the way back."""
+def _vector(params: Any, function: Any) -> tuple[Any, Function]:
+    """The parameters as one vector, and the way back to what the function takes."""
+    if not callable(function) or isinstance(function, type):
+        raise InvalidInput("function", describe(function), "a function of the parameters, in the gradient's place")
     kinds = {np.result_type(leaf) for leaf in inputs(params, "params")}
     if len(kinds) > 1:
         raise InvalidInput("params", f"arrays of {' and '.join(sorted(map(str, kinds)))}", "arrays of one type")

@@ -449,6 +449,11 @@ def test_trees_and_states_that_cannot_be_used_are_refused(kind):
             kind().update(function, {"step": 0}, good)
     with pytest.raises(InvalidInput, match="params: got arrays of float32 and float64; wanted arrays of one type"):
         kind().update(function, kind().initial(good), {"a": np.ones(3, np.float32), "b": [np.float64(3.0)]})
+    if kind is not NaturalGradient:
+        with pytest.raises(
+            InvalidInput, match=r"function: got .*; wanted a function of the parameters, in the gradient"
+        ):
+            kind().update(good["a"], kind().initial(good), good)
     with pytest.raises(InvalidInput, match="params: got no numbers"):
         kind().update(function, kind().initial(good), [])
 
@@ -491,6 +496,8 @@ def test_settings_out_of_range_are_refused(kind, name, value, wanted):
 
 
 def test_lbfgs_names_what_it_cannot_use():
+    with pytest.raises(InvalidInput, match="function: got None"):
+        lbfgs(None, np.ones(2))
     with np.errstate(all="ignore"), pytest.raises(InvalidInput, match=r"function\(params\): got nan"):
         lbfgs(lambda x: np.log(x), np.float64(-1.0))
     with np.errstate(all="ignore"), pytest.raises(InvalidInput, match=r"gradient\['b'\]: got inf at \(0,\)"):

@@ -101,6 +101,7 @@ def test_only_the_direction_of_a_matrix_counts_unless_it_is_nearly_zero():
         near(orthogonalised(scale * G), orthogonalised(G), 1e-12)
     near(orthogonalised(1e-9 * G), polynomial_of(1e-2 * G), 1e-9)  # divided by 1e-7, not by the norm
     assert not orthogonalised(np.zeros((2, 3))).any()
+    near(orthogonalised(G.tolist()), orthogonalised(G), 0.0)
 
 
 def polynomial_of(X):
