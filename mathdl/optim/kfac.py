@@ -144,10 +144,8 @@ class KFAC(OfFunctions):
         accept(gradient, params)
         affine = {name: kept for name, kept in zip(self.network.layers, saved.kept, strict=True) if name in gradient}
         A = {name: _second_moment(_with_ones(kept[0], name)) for name, kept in affine.items()}
-        G = {name: np.zeros((len(own["b"]),) * 2, z.dtype) for name, own in gradient.items()}
-        for cotangent in possible:
-            for name, g in self._backward(params, saved.kept, cotangent)[1].items():
-                G[name] = G[name] + _second_moment(g)
+        each = [self._backward(params, saved.kept, cotangent)[1] for cotangent in possible]
+        G = {name: sum(_second_moment(cotangents[name]) for cotangents in each) for name in gradient}
         return gradient, A, G
 
     def _backward(self, params: Any, kept: Any, g: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -236,6 +236,16 @@ def test_a_layer_that_nothing_reaches_does_not_move():
     assert step["out"]["b"].any() or step["out"]["W"].any()
 
 
+def test_where_the_model_is_certain_and_wrong_there_is_still_a_step():
+    net, x = Network(out=Affine(2)), np.array([[1.0]])
+    params = {"out": {"W": np.array([[1e3], [-1e3]]), "b": np.zeros(2)}}
+    kfac = KFAC(net, rate=1.0, damping=0.04)
+    step, state = kfac.update((x, np.array([1])), kfac.initial(params), params)
+    assert not state["G"]["out"].any()
+    slope, A = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.ones((2, 2))
+    near(np.column_stack([step["out"]["W"], step["out"]["b"]]), -slope @ np.linalg.inv(A + 0.2 * np.eye(2)) / 0.2)
+
+
 # ------------------------------------------------------------------------------------------------------------ bad input
 def test_networks_of_other_layers_are_refused():
     with pytest.raises(InvalidInput, match="network: got the layer 'norm', LayerNorm, with parameters; wanted affine"):

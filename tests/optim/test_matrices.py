@@ -104,6 +104,11 @@ def test_only_the_direction_of_a_matrix_counts_unless_it_is_nearly_zero():
     near(orthogonalised(G.tolist()), orthogonalised(G), 0.0)
 
 
+def test_near_zero_it_is_a_multiple_also_for_its_derivative():
+    J = md.jacobian(orthogonalised)(1e-16 * np.random.default_rng(3).normal(size=(2, 3)))
+    near(J.reshape(6, 6), 3.4445**5 / 1e-7 * np.eye(6))
+
+
 def polynomial_of(X):
     U, sizes, V = np.linalg.svd(X, full_matrices=False)
     return U @ np.diag(polynomial(sizes, 5)) @ V
