@@ -280,6 +280,13 @@ def test_lbfgs_computes_in_float64_and_gives_back_the_type_it_got():
 
 
 # ----------------------------------------------------------------------------------------------------------- properties
+def test_the_defaults():
+    assert repr(Newton()) == "Newton(damping=0.0, rate=1.0)"
+    assert repr(GaussNewton()) == "GaussNewton(rate=1.0)"
+    assert repr(LevenbergMarquardt()) == "LevenbergMarquardt(damping=0.001, up=10.0, down=10.0, scaled=False)"
+    assert repr(NaturalGradient()) == "NaturalGradient(rate=1.0, damping=0.001, model='categorical')"
+
+
 def test_newton_goes_to_the_minimum_of_a_quadratic_in_one_step_and_to_a_saddle_too():
     centre, x = np.array([0.3, -2.0]), np.array([5.0, 5.0])
     for H in (np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([[3.0, 1.0], [1.0, -2.0]])):

@@ -175,6 +175,11 @@ def test_it_trains_a_network_faster_than_gradient_descent():
     assert value(found) < 0.5 * best
 
 
+def test_the_defaults():
+    wanted = "rate=0.1, damping=0.01, decay=0.95, beta=0.0, model='categorical')"
+    assert repr(KFAC(Network(out=Affine(2)))).endswith(wanted)
+
+
 # ------------------------------------------------------------------------------------------------- trees, states, types
 def test_layers_without_parameters_are_passed_and_the_order_of_keys_does_not_matter():
     net = Network(flat=layers.Reshape((2,)), hidden=Affine(3), gate=Tanh(), out=Affine(3))

@@ -72,6 +72,16 @@ def test_the_steps_are_those_of_the_paper(name, shape):
         near(one, other)
 
 
+def test_the_defaults_are_those_of_the_authors():
+    muon = "rate=0.02, beta=0.95, weight_decay=0.0, steps=5, nesterov=True, scale='original'"
+    soap = "rate=0.003, beta1=0.95, beta2=0.95, epsilon=1e-08, every=10"
+    assert [repr(kind()) for kind in ALL.values()] == [
+        f"Muon({muon})",
+        "Shampoo(rate=0.1, epsilon=0.0001)",
+        f"SOAP({soap})",
+    ]
+
+
 # ---------------------------------------------------------------------------------------------------- orthogonalisation
 def polynomial(x, steps):
     for _ in range(steps):
@@ -230,6 +240,8 @@ def test_the_update_has_a_jacobian(name):
         optimizer.every = 100  # QR factors are not differentiated
     f, z = as_map(optimizer, lambda W: W**3 + W, W, state)
     near(md.jacobian(f)(z), md.numeric.jacobian(f, z).value, 1e-6)
+    if not name.endswith("each step"):
+        near(md.compile(f, z)(2 * z), f(2 * z))
 
 
 def test_in_a_network_they_get_the_matrices_and_another_gets_the_rest():
