@@ -258,6 +258,15 @@ def test_in_a_network_they_get_the_matrices_and_another_gets_the_rest():
         assert np.any(alone[1] != one[0])
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_there_may_be_no_matrix_at_all(name):
+    optimizer = ALL[name]()
+    step, state = optimizer.update([], optimizer.initial([]), [])
+    assert step == []
+    assert state == {"step": 1, **{moment: [] for moment in optimizer.moments}}
+    assert optimizer.update([], state, [])[1]["step"] == 2
+
+
 def test_a_chain_may_clip_in_front():
     chain, G = Chain(Clip(1.0), Shampoo(rate=1.0, epsilon=1.0)), 100 * start((3, 3))
     step, _ = chain.update(G, chain.initial(G), G)
