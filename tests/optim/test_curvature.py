@@ -146,7 +146,7 @@ def test_the_steps_of_levenberg_and_marquardt_are_those_of_the_formula(scaled, d
             if mp.norm(s) < 1e-6:  # from here on rounding decides whether the sum of squares has become larger
                 break
             near(ours[k], list(x))
-            assert states[k]["accepted"] == k + 1 - refused
+            assert (states[k]["step"], states[k]["accepted"]) == (k + 1, k + 1 - refused)
             np.testing.assert_allclose(states[k]["damping"], float(size), rtol=1e-12)
     assert refused > 0
     assert k >= 8
@@ -369,6 +369,10 @@ def test_the_damping_of_levenberg_and_marquardt_stays_between_bounds():
     _, states = points(method, lambda x: x * 0 + next(uphill), x, 400)
     assert states[-1]["damping"] == 1e100
     assert states[-1]["accepted"] == 0
+    assert (
+        method.update(lambda x: x * 0 + next(uphill), {"step": 0, "damping": 1e200, "accepted": 0}, x)[1]["damping"]
+        == 1e200
+    )
 
 
 FUNCTIONS = {
