@@ -353,10 +353,9 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
 
     options = {"maxiter": steps, "maxcor": memory, "gtol": tolerance, "ftol": np.finfo(float).eps, "maxfun": 20 * steps}
     found = minimize(computed, x.astype(float), jac=True, method="L-BFGS-B", options=options)
-    near = float(np.max(np.abs(found.jac))) <= tolerance
     ends = [unflatten(v.astype(x.dtype)) for v in (found.x, found.jac)]
     return Minimum(
-        ends[0], float(found.fun), ends[1], int(found.nit), int(found.nfev), bool(found.success or near), found.message
+        ends[0], float(found.fun), ends[1], int(found.nit), int(found.nfev), bool(found.success), found.message
     )
 
 
@@ -423,7 +422,7 @@ def _least_squares(J: Any, b: Any, sizes: Any = None) -> Any:
     It is found from J itself: the condition number of JᵀJ is the square of that of J. While it is followed for its
     derivative, where J must have full rank, JᵀJ must do.
     """
-    if isinstance(J, Followed) or isinstance(b, Followed):
+    if isinstance(b, Followed):
         return _solved(J.T @ J + (0.0 if sizes is None else np.diag(sizes)), J.T @ b, 0.0, "JᵀJ")
     if sizes is not None:
         J, b = np.concatenate([J, np.diag(np.sqrt(sizes))]), np.concatenate([b, np.zeros_like(sizes)])

@@ -127,7 +127,8 @@ class OfMatrices(Settings):
         now = Now(state["step"] + 1, at_step(self.rate, state["step"]), {})
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
-        step, *new = (build(params, map(_own, column)) for column in columns)
+        # in the order of memory that a file gives back: products of others may differ from those in the last bit
+        step, *new = (build(params, map(np.ascontiguousarray, column)) for column in columns)
         return step, {"step": now.step, **dict(zip(self.moments, new, strict=True))}
 
     def _shapes(self) -> list[tuple[str, Callable[[int, int], tuple[int, int]]]]:
@@ -150,11 +151,6 @@ class OfMatrices(Settings):
                 wanted = f"shape {of(*W.shape)} and {W.dtype}, as params{place} wants"
                 raise InvalidInput(f"state[{name!r}]{place}", describe(array), wanted)
         return arrays
-
-
-def _own(array: Any) -> Any:
-    """In the order of memory that a file gives back: products of other ones may differ in the last bit."""
-    return array if isinstance(array, Followed) else np.ascontiguousarray(array)
 
 
 def _rows(m: int, n: int) -> tuple[int, int]:
