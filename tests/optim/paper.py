@@ -73,8 +73,8 @@ def nadam(t, x, g, s, rate, beta1, beta2, epsilon, momentum_decay):
     """Dozat 2016, with the schedule of the momentum that its section 3.2 (and PyTorch) has."""
     _moments(g, s, beta1, beta2)
     mu, after = (beta1 * (1 - mpmath.mpf(0.96) ** (k * momentum_decay) / 2) for k in (t, t + 1))
-    s["mu_product"] = s.get("mu_product", 1) * mu
-    m = after * s["m"] / (1 - s["mu_product"] * after) + (1 - mu) * g / (1 - s["mu_product"])
+    s["product"] = s.get("product", 1) * mu
+    m = after * s["m"] / (1 - s["product"] * after) + (1 - mu) * g / (1 - s["product"])
     return x - rate * m / (mpmath.sqrt(s["v"] / (1 - beta2**t)) + epsilon)
 
 
