@@ -181,7 +181,7 @@ def aligned(tree: Any, like: Any, name: str) -> list[Any]:
 def accept(gradient: Any, params: Any) -> tuple[list[Any], list[Any]]:
     """The leaves of parameters and of a gradient that fits them and is finite, or `InvalidInput`."""
     p = inputs(params, "params")
-    g = inputs(aligned(gradient, params, "gradient"), "gradient")
+    g = inputs(build(params, iter(aligned(gradient, params, "gradient"))), "gradient")
     check_kind(g, p, params, "gradient")
     for k, array in enumerate(g):
         if not isinstance(array, Followed) and not is_finite(array):
