@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 
 from mathdl import optim
 from mathdl.autodiff.trees import leaves, mapped
 
-__all__ = ["ELEMENTWISE", "ULP", "copied", "made", "near", "same_bits", "tree"]
+__all__ = ["ELEMENTWISE", "PROPERTY", "ULP", "copied", "made", "near", "same_bits", "tree"]
 
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 ULP = np.finfo(float).eps
 # Each elementwise optimizer with settings that are not its defaults.
 ELEMENTWISE = {

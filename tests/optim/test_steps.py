@@ -1,11 +1,11 @@
-"""One step of each elementwise optimizer, from any state: the paper's, on trees and in place, and nothing written over."""
+"""One step of each elementwise optimizer, from any state: the paper's, on trees and in place."""
 
 from __future__ import annotations
 
 import mpmath
 import numpy as np
 import pytest
-from common import ELEMENTWISE, ULP, copied, made, near, same_bits, tree
+from common import ELEMENTWISE, PROPERTY, ULP, copied, made, near, same_bits, tree
 from hypothesis import given
 from hypothesis import strategies as st
 from paper import RULES
@@ -36,6 +36,7 @@ def state_of(optimizer, params, seed, step=3):
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["update", "advance"])
 @pytest.mark.parametrize("name", NAMES)
+@PROPERTY
 @given(data=st.data())
 def test_a_step_from_any_state_is_the_papers(name, in_place, data):
     """With any settings, which are read anew: they are set after the optimizer was made."""
@@ -135,7 +136,7 @@ def test_the_state_is_a_dict_of_trees_like_the_parameters(name):
     assert state["step"] == 0
     step, after = optimizer.update(tree(1), state, params)
     assert after["step"] == 1
-    assert list(after)[0] == "step"
+    assert next(iter(after)) == "step"
     assert after.keys() == state.keys()
     for moments in (step, *(after[key] for key in optimizer.moments), *(state[key] for key in optimizer.moments)):
         mapped(lambda a, p: np.testing.assert_equal(np.shape(a), np.shape(p)), moments, params)
@@ -270,6 +271,7 @@ def test_the_first_step_of_adam_is_the_rate_in_size():
         np.testing.assert_allclose(adam.update(g, adam.initial(g), g)[0], -0.1 * np.sign(g), rtol=1e-14)
 
 
+@PROPERTY
 @given(scale=st.floats(1e-6, 1e6), seed=st.integers(0, 50))
 def test_without_epsilon_adaptive_steps_do_not_see_the_scale_of_the_loss(scale, seed):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """The table of what is compared: each optimizer of `mathdl.optim`, and the oracles that define the same variant.
 
-The paper's pseudo-code (`paper.py`) is an oracle of every row. PyTorch 2.13 and Optax 0.2.8 are where they mean the same:
+The paper's pseudo-code (`paper.py`) is an oracle of every row; PyTorch 2.13 and Optax 0.2.8 are where they mean the same.
 
 =================  ==========================  ==================================================================
 mathdl.optim       the same in                 where others differ
@@ -8,11 +8,11 @@ mathdl.optim       the same in                 where others differ
 GradientDescent    torch SGD, optax sgd
 Momentum           torch SGD, optax sgd        SGD with ``dampening`` is another
 Nesterov           torch SGD, optax sgd
-AdaGrad            torch Adagrad               optax adagrad has its epsilon inside the root, and a sum that begins at 0.1
-RMSprop            torch RMSprop, and optax    optax rmsprop has its epsilon inside the root unless ``eps_in_sqrt=False``,
-                   rmsprop(eps_in_sqrt=False)  and ``decay=0.9``
+AdaGrad            torch Adagrad               optax adagrad: epsilon inside the root, and a sum that begins at 0.1
+RMSprop            torch RMSprop, and optax    optax rmsprop: epsilon inside the root unless told so, and a decay of
+                   rmsprop(eps_in_sqrt=False)  0.9 where PyTorch has 0.99
 Adam               torch Adam, optax adam
-AMSGrad            torch Adam(amsgrad=True)    optax amsgrad takes the largest of the *corrected* v; the paper corrects nothing
+AMSGrad            torch Adam(amsgrad=True)    optax amsgrad: the largest of the corrected v; the paper: no correction
 AdamW              torch AdamW, optax adamw    the paper's own decay is not multiplied by the rate
 NAdam              torch NAdam                 optax nadam has a constant momentum, without a schedule
 Lion               optax lion                  PyTorch has none
@@ -38,7 +38,7 @@ class Variant(NamedTuple):
     problems: tuple[str, ...] = ("valley", "prescribed")
 
 
-# Adam's numbers in the words of all three: not the defaults, so that each of them is looked at. With a small epsilon the
+# Adam's numbers in the words of all three: not the defaults, so that each of them is looked at. With a small epsilon
 # adaptive methods do not come to rest in a valley: they jump about its floor, and rounding grows from step to step in
 # any program. So epsilon is large here, and small where the gradients are prescribed.
 OURS = {"rate": 0.01, "beta1": 0.85, "beta2": 0.99, "epsilon": 0.03}
