@@ -346,7 +346,7 @@ _BACKTRACKING = Exercise(
     inputs=(
         (_bowl, _bowl_gradient, np.array([-1.2, 1.0]), 2.0, 0.3),
         (_bowl, _bowl_gradient, np.array([1.5, 0.1]), 1.0, 0.45),
-        (_quartic, _quartic_gradient, np.array([0.9, -1.3, 0.4]), 0.5, 0.1),
+        (_quartic, _quartic_gradient, np.array([0.9, -1.3, 0.4]), 3.0, 0.1),
         (_quartic, _quartic_gradient, np.array([2.0, 1.0]), 4.0, 0.4),
         (_quartic, _quartic_gradient, np.array([0.3, -0.2]), 0.125, 0.2),
     ),
@@ -368,8 +368,8 @@ _BACKTRACKING = Exercise(
         "the right side keeps the first length: it has to be computed anew after each halving": lambda f, gradient, theta, longest, c: (
             _halved(lambda new, old, ac, g: new <= old - c * longest * float(g @ g))(f, gradient, theta, longest, c)
         ),
-        "c is missing: this asks for all that the slope promised, which a curve that bends upward never gives": _halved(
-            lambda new, old, ac, g: False
+        "c is missing: this asks for all that the slope promised, which a curve that bends upward never gives": lambda f, gradient, theta, longest, c: (
+            _halved(_armijo)(f, gradient, theta, longest, 1.0)
         ),
         "this is halved once more than needed: return the length that was accepted": _halved(_armijo, after=0.5),
         "this is the last length that was refused; return the next": _halved(_armijo, after=2.0),
