@@ -251,7 +251,7 @@ def _step_length(H: Array, b: Array, theta: Array) -> float:
     return (before - after) / (2 * (before - 2 * here + after))
 
 
-def _lengths(length: Callable[[Array, Array], float], sign: float = -1.0) -> Callable[..., float]:
+def _lengths(length: Callable[[Array, Array], Any], sign: float = -1.0) -> Callable[..., float]:
     return lambda H, b, theta: float(length(H, H @ theta + sign * b))
 
 
@@ -274,7 +274,7 @@ _EXACT = Exercise(
         ),
         "the gradient is Hθ − b; here b was added": _lengths(lambda H, g: (g @ g) / (g @ H @ g), sign=1.0),
         "the gradient is Hθ − b; here b is left out": _lengths(lambda H, g: (g @ g) / (g @ H @ g), sign=0.0),
-        "the length of g is not squared in the numerator": _lengths(lambda H, g: np.sqrt(g @ g) / (g @ H @ g)),
+        "the length of g is not squared in the numerator": _lengths(lambda H, g: math.sqrt(g @ g) / (g @ H @ g)),
         "the numerator is gᵀg; the step is along g, which has not the length 1": _lengths(lambda H, g: 1 / (g @ H @ g)),
         "twice the way: there the loss is what it was at the start": _lengths(lambda H, g: 2 * (g @ g) / (g @ H @ g)),
         "half the way: the ½ of the loss is gone when it is differentiated": _lengths(

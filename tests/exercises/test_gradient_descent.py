@@ -291,3 +291,14 @@ def test_inputs_show_what_is_judged() -> None:
         assert backtrack(*arguments) < arguments[3]
     f, gradient, theta, longest, c = EXERCISE[HALVES].inputs[4]
     assert backtrack(f, gradient, theta, longest, c) == longest, "one accepts the first length"
+
+
+def test_two_rates_in_turn_are_better_than_the_best_one() -> None:
+    """The paper exercise: its rates for κ = 10, and the factor of two steps over the whole range of eigenvalues."""
+    mu, L = 1.0, 10.0
+    rho, middle, half = (L - mu) / (L + mu), (mu + L) / 2, (L - mu) / 2
+    rates = 1 / (middle - half / np.sqrt(2)), 1 / (middle + half / np.sqrt(2))
+    curvatures = np.linspace(mu, L, 10_001)
+    factor = np.abs((1 - rates[0] * curvatures) * (1 - rates[1] * curvatures)).max()
+    assert factor == pytest.approx(rho**2 / (2 - rho**2), rel=1e-9)
+    assert (round(rates[0], 2), round(factor, 3), round(rho**2, 3)) == (0.43, 0.503, 0.669)
