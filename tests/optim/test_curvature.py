@@ -459,6 +459,20 @@ def test_a_hessian_that_is_not_finite_is_refused():
         Newton().update(lambda x: np.sum(x**1.5), {"step": 0}, np.zeros(2))
 
 
+def test_steps_that_overflow_are_refused():
+    tiny, x = 1e-300, np.array([1.0])
+    with np.errstate(all="ignore"):
+        with pytest.raises(
+            InvalidInput, match=r"the step: got -?inf at \(0,\); wanted finite numbers; no step was made"
+        ):
+            Newton().update(lambda x: 1e100 * x[0] + tiny * x[0] ** 2, {"step": 0}, x)
+        with pytest.raises(InvalidInput, match="the step: got"):
+            GaussNewton().update(lambda x: 1e100 + tiny * x, {"step": 0}, x)
+        method = LevenbergMarquardt(scaled=True)
+        with pytest.raises(InvalidInput, match="the squares of the derivatives: got inf"):
+            method.update(lambda x: 1e200 * x, method.initial(x), x)
+
+
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_trees_and_states_that_cannot_be_used_are_refused(kind):
     function, good = FUNCTIONS[kind], {"a": np.array([1.0, 2.0, 0.5]), "b": [np.float64(3.0)]}
