@@ -172,7 +172,7 @@ _EPSILON = Exercise(
 
 def _decayed(theta: Array, g: Array, m: Array, v: Array, t: int, rate: float, decay: float) -> Array:
     state = {"step": t - 1, "m": m, "v": v}
-    return theta + optim.AdamW(rate, weight_decay=decay).update(g, state, theta)[0]
+    return np.asarray(theta + optim.AdamW(rate, weight_decay=decay).update(g, state, theta)[0])
 
 
 def _decay_written(line: str) -> Rule:
@@ -340,7 +340,7 @@ def _adagrad_slipped(
         total = np.sum(g**2)
         row = -share * g[-1] * (np.abs(g) if size else g) / total**power
         row[-1] += own / np.sqrt(total)
-        return sign * row
+        return np.asarray(sign * row)
 
     return jacobian
 
