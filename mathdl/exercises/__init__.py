@@ -35,6 +35,7 @@ CHAPTERS = (
     "numbers_that_misbehave",
     "sensitivity",
     "gradient_descent",
+    "adaptive_steps",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
