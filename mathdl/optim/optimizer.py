@@ -128,7 +128,7 @@ class Elementwise(Settings):
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
         step, *new = (build(params, iter(column)) for column in columns)
-        return step, {"step": now.step, **now.kept, **dict(zip(self.moments, new, strict=True))}
+        return step, {"step": now.step, **dict(zip(self.moments, new, strict=True)), **now.kept}
 
     def in_place(self, now: Now, g: Any, p: Any, *moments: Any) -> None:
         """The same written into ``p`` and the moments; ``g`` is only read, and ``p`` written last."""
