@@ -168,10 +168,9 @@ class Elementwise(Settings):
             alike, shape, kind = params.ndim == 1 and params.flags.writeable, params.shape, params.dtype
             for array in (gradient, *old):
                 alike = alike and array.shape == shape and array.dtype is kind and type(array) is np.ndarray
+                alike = alike and (array is gradient or array.flags.writeable)
             if not alike or not math.isfinite(gradient.dot(gradient)):
                 self._refuse(gradient, state, params)
-            for name, array in zip(self.moments, old, strict=True):
-                check_writeable(array, f"state[{name!r}]")
         except (AttributeError, IndexError, KeyError, TypeError):
             self._refuse(gradient, state, params)
             raise
@@ -189,9 +188,12 @@ class Elementwise(Settings):
         """Say what it is that cannot be used; nothing, if all can be used after all."""
         if not isinstance(params, np.ndarray) or params.ndim != 1:
             raise InvalidInput("params", describe(params), "a vector, for steps in place")
-        check_writeable(params, "params")
         p, _ = accept(gradient, params)
-        self._moments(state, params, p)
+        moments = self._moments(state, params, p)
+        names = ["params", *(f"state[{name!r}]" for name in self.moments)]
+        for name, (array,) in zip(names, [[params], *moments], strict=True):
+            if not isinstance(array, np.ndarray) or not array.flags.writeable:
+                raise InvalidInput(name, f"{describe(array)}, for reading only", "one that can be written into: a copy")
 
     def _moments(self, state: Any, params: Any, p: list[Any]) -> list[list[Any]]:
         """The leaves of each moment, in the order of the parameters."""
@@ -241,19 +243,13 @@ def check_kind(arrays: list[Any], like: list[Any], params: Any, name: str) -> No
             raise InvalidInput(name + place, describe(array), f"{describe(p)}, as params{place}")
 
 
-def check_writeable(array: Any, name: str) -> None:
-    """Raise `InvalidInput` where an array for a step in place is for reading only."""
-    if not array.flags.writeable:
-        raise InvalidInput(name, "an array for reading only", "one that can be written into: a copy of it")
-
-
 def check_state(state: Any, keys: tuple[str, ...], optimizer: Any) -> Any:
     """How many steps a state has made, if that is among its keys; `InvalidInput` unless it has these and no others."""
-    if not isinstance(state, dict) or len(state) != len(keys) or not all(key in state for key in keys):
+    if not isinstance(state, dict) or state.keys() != set(keys):
         came = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
         raise InvalidInput("state", came, f"what {type(optimizer).__name__}.initial(params) gives")
     step = state.get("step", 0)
-    if not isinstance(step, Followed) and not is_integer(step, 0):
+    if not ((type(step) is int and step >= 0) or isinstance(step, Followed) or is_integer(step, 0)):
         raise InvalidInput("state['step']", repr(step), "how many steps were made: an integer, at least 0")
     return step
 
