@@ -171,7 +171,7 @@ def _damped(
 def _marquardt(J: Array, r: Array, damping: float) -> Array:
     """As a least-squares problem with n more rows, √λ times the lengths of J's columns."""
     below = np.sqrt(damping) * np.diag(np.linalg.norm(J, axis=0))
-    return -np.linalg.lstsq(np.vstack([J, below]), np.append(r, np.zeros(len(below))), rcond=None)[0]
+    return np.asarray(-np.linalg.lstsq(np.vstack([J, below]), np.append(r, np.zeros(len(below))), rcond=None)[0])
 
 
 _MARQUARDT = Exercise(
