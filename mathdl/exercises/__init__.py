@@ -34,12 +34,9 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
-<<<<<<< HEAD
-    "curvature",
-=======
     "gradient_descent",
     "adaptive_steps",
->>>>>>> optim
+    "curvature",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
