@@ -36,6 +36,7 @@ CHAPTERS = (
     "sensitivity",
     "gradient_descent",
     "adaptive_steps",
+    "curvature",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
