@@ -20,6 +20,7 @@ __all__ = [
     "as_output",
     "as_point",
     "describe",
+    "is_finite",
     "is_integer",
     "is_number",
     "refuse_single",
@@ -179,6 +180,11 @@ def refuse_single(array: NDArray[Any], name: str) -> None:
         raise InvalidInput(
             name, describe(array), "float64: seven digits are too few to tell a wrong derivative from a rounded one"
         )
+
+
+def is_finite(array: Any) -> bool:
+    """Whether all numbers are finite; their squares tell in one pass, unless they overflow, which is looked into."""
+    return math.isfinite(np.vdot(array, array)) or bool(np.all(np.isfinite(array)))
 
 
 def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> bool:

@@ -1,0 +1,57 @@
+"""Optimizers: from gradient descent to Adam and past it, schedules, and what optimizers are composed of.
+
+Each has ``initial(params)``, its state before the first step, and ``update(gradient, state, params)``, which gives the
+step to add to the parameters and the next state. Parameters are nested dicts, lists and tuples of arrays.
+Explained in Part 4.
+"""
+
+from __future__ import annotations
+
+from mathdl.optim.composition import L2, Averaged, Chain, Clip, Decay, Split
+from mathdl.optim.first_order import (
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    GradientDescent,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    RMSprop,
+)
+from mathdl.optim.optimizer import Optimizer, norm
+from mathdl.optim.running import Descent, as_map, minimise
+from mathdl.optim.schedules import constant, cosine, one_cycle, staircase, warm_up
+from mathdl.optim.storage import load, save
+
+__all__ = [
+    "L2",
+    "AMSGrad",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Averaged",
+    "Chain",
+    "Clip",
+    "Decay",
+    "Descent",
+    "GradientDescent",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "Optimizer",
+    "RMSprop",
+    "Split",
+    "as_map",
+    "constant",
+    "cosine",
+    "load",
+    "minimise",
+    "norm",
+    "one_cycle",
+    "save",
+    "staircase",
+    "warm_up",
+]

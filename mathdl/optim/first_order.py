@@ -1,0 +1,460 @@
+"""Optimizers that treat each parameter by itself: from gradient descent to Adam, each a change to a line of another.
+
+In the formulas g is the gradient, p the parameter, and t the number of the step, from 1. Explained in the chapters
+*Gradient descent*, *Momentum* and *Adaptive steps*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mathdl.optim.optimizer import NOT_NEGATIVE, RATE, SHARE, Elementwise, Now, Range, Schedule
+
+__all__ = [
+    "AMSGrad",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "GradientDescent",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "RMSprop",
+]
+
+_ADAM: dict[str, Range] = {"rate": RATE, "beta1": SHARE, "beta2": SHARE, "epsilon": NOT_NEGATIVE}
+
+
+@dataclass
+class GradientDescent(Elementwise):
+    """step = - rate g.
+
+    Parameters
+    ----------
+    rate : float or schedule
+        The learning rate, not negative; a schedule is a function of the number of steps made before.
+
+    Raises
+    ------
+    InvalidInput
+        If the rate is out of its range; in `update`, if the gradient is not finite or does not fit the parameters.
+
+    References
+    ----------
+    Chapter *Gradient descent*. A. Cauchy, C. R. Acad. Sci. Paris 25 (1847) 536.
+
+    Examples
+    --------
+    >>> descent = GradientDescent(rate=0.5)
+    >>> x = np.array([4.0])
+    >>> step, state = descent.update(x, descent.initial(x), x)
+    >>> x + step, state
+    (array([2.]), {'step': 1})
+    """
+
+    rate: float | Schedule = 0.1
+
+    ranges: ClassVar = {"rate": RATE}
+
+    def rule(self, now: Now, g: Any, p: Any) -> tuple[Any, ...]:
+        return (-now.rate * g,)
+
+
+@dataclass
+class Momentum(Elementwise):
+    """v ← beta v + g; step = - rate v: the heavy ball, gradient descent that keeps some of its speed.
+
+    Parameters
+    ----------
+    rate : float or schedule
+        The learning rate, not negative; a schedule is a function of the number of steps made before.
+    beta : float
+        How much of the speed is left after a step, at least 0 and less than 1. With 0.0 it is gradient descent.
+
+    Raises
+    ------
+    InvalidInput
+        If one is out of its range; in `update`, if the gradient is not finite or does not fit the parameters.
+
+    References
+    ----------
+    Chapter *Momentum*. B. T. Polyak, USSR Comput. Math. Math. Phys. 4 (1964) 1. The same as ``torch.optim.SGD`` with
+    ``momentum=beta``.
+
+    Examples
+    --------
+    >>> momentum = Momentum(rate=0.5, beta=0.5)
+    >>> x = np.array([4.0])
+    >>> step, state = momentum.update(x, momentum.initial(x), x)
+    >>> x + step, state["velocity"]
+    (array([2.]), array([4.]))
+    """
+
+    rate: float | Schedule = 0.1
+    beta: float = 0.9
+
+    moments: ClassVar = ("velocity",)
+    ranges: ClassVar = {"rate": RATE, "beta": SHARE}
+
+    def rule(self, now: Now, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
+        v = self.beta * v + g
+        return -now.rate * v, v
+
+
+@dataclass
+class Nesterov(Elementwise):
+    """v ← beta v + g; step = - rate (g + beta v): momentum that looks ahead.
+
+    In terms of the point ahead, y = p - rate beta v, it is the method that takes the gradient there.
+
+    Parameters
+    ----------
+    rate, beta
+        As in `Momentum`.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Momentum*. Y. Nesterov, Soviet Math. Dokl. 27 (1983) 372. The same as ``torch.optim.SGD`` with
+    ``nesterov=True``.
+
+    Examples
+    --------
+    >>> nesterov, x = Nesterov(rate=0.5, beta=0.5), np.array([4.0])
+    >>> nesterov.update(x, nesterov.initial(x), x)[0]
+    array([-3.])
+    """
+
+    rate: float | Schedule = 0.1
+    beta: float = 0.9
+
+    moments: ClassVar = ("velocity",)
+    ranges: ClassVar = {"rate": RATE, "beta": SHARE}
+
+    def rule(self, now: Now, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
+        v = self.beta * v + g
+        return -now.rate * (g + self.beta * v), v
+
+
+@dataclass
+class AdaGrad(Elementwise):
+    """s ← s + g²; step = - rate g / (√s + epsilon): each parameter has a rate of its own, which only falls.
+
+    Parameters
+    ----------
+    rate : float or schedule
+    epsilon : float
+        Not negative; it stands outside of the root.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. J. Duchi, E. Hazan and Y. Singer, J. Mach. Learn. Res. 12 (2011) 2121. The same as
+    ``torch.optim.Adagrad``.
+
+    Examples
+    --------
+    >>> adagrad, x = AdaGrad(rate=0.1), np.array([4.0, -0.5])
+    >>> np.round(adagrad.update(x, adagrad.initial(x), x)[0], 6)
+    array([-0.1,  0.1])
+    """
+
+    rate: float | Schedule = 0.01
+    epsilon: float = 1e-10
+
+    moments: ClassVar = ("sum",)
+    ranges: ClassVar = {"rate": RATE, "epsilon": NOT_NEGATIVE}
+
+    def rule(self, now: Now, g: Any, p: Any, s: Any) -> tuple[Any, ...]:
+        s = s + g * g
+        return -now.rate * g / (np.sqrt(s) + self.epsilon), s
+
+
+@dataclass
+class RMSprop(Elementwise):
+    """v ← beta v + (1 - beta) g²; step = - rate g / (√v + epsilon): AdaGrad that forgets.
+
+    Parameters
+    ----------
+    rate : float or schedule
+    beta : float
+        How much of the mean square is kept, at least 0 and less than 1.
+    epsilon : float
+        Not negative; it stands outside of the root.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. T. Tieleman and G. Hinton, lecture 6.5 of *Neural networks for machine learning* (2012).
+    The same as ``torch.optim.RMSprop``; ``optax.rmsprop`` has epsilon inside of the root unless told otherwise.
+
+    Examples
+    --------
+    >>> rmsprop, x = RMSprop(rate=0.1, beta=0.75), np.array([4.0, -0.5])
+    >>> np.round(rmsprop.update(x, rmsprop.initial(x), x)[0], 6)
+    array([-0.2,  0.2])
+    """
+
+    rate: float | Schedule = 0.01
+    beta: float = 0.99
+    epsilon: float = 1e-8
+
+    moments: ClassVar = ("v",)
+    ranges: ClassVar = {"rate": RATE, "beta": SHARE, "epsilon": NOT_NEGATIVE}
+
+    def rule(self, now: Now, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
+        v = self.beta * v + (1 - self.beta) * g * g
+        return -now.rate * g / (np.sqrt(v) + self.epsilon), v
+
+
+@dataclass
+class Adam(Elementwise):
+    """RMSprop with momentum, and both means corrected for beginning at zero.
+
+    m ← beta1 m + (1 - beta1) g; v ← beta2 v + (1 - beta2) g²;
+    step = - rate m̂ / (√v̂ + epsilon) with m̂ = m / (1 - beta1ᵗ), v̂ = v / (1 - beta2ᵗ).
+
+    Parameters
+    ----------
+    rate : float or schedule
+    beta1, beta2 : float
+        How much is kept of the mean of gradients and of their squares, at least 0 and less than 1.
+    epsilon : float
+        Not negative; it stands outside of the root.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. D. P. Kingma and J. Ba, ICLR (2015), arXiv:1412.6980. The same as ``torch.optim.Adam``.
+
+    Examples
+    --------
+    >>> adam, x = Adam(rate=0.1), np.array([4.0, -0.5])
+    >>> np.round(adam.update(x, adam.initial(x), x)[0], 6)
+    array([-0.1,  0.1])
+    """
+
+    rate: float | Schedule = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    moments: ClassVar = ("m", "v")
+    ranges: ClassVar = _ADAM
+
+    def rule(self, now: Now, g: Any, p: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        m_hat, v_hat = m / (1 - self.beta1**now.step), v / (1 - self.beta2**now.step)
+        return -now.rate * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v
+
+
+@dataclass
+class AMSGrad(Elementwise):
+    """Adam whose mean square never falls: it divides by the largest v so far.
+
+    As `Adam`, with w ← max(w, v) and ŵ = w / (1 - beta2ᵗ) in the place of v̂.
+
+    Parameters
+    ----------
+    rate, beta1, beta2, epsilon
+        As in `Adam`.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. S. J. Reddi, S. Kale and S. Kumar, ICLR (2018), arXiv:1904.09237; there without
+    correction of the means. The same as ``torch.optim.Adam`` with ``amsgrad=True``.
+
+    Examples
+    --------
+    >>> amsgrad, x = AMSGrad(rate=0.1), np.array([4.0, -0.5])
+    >>> np.round(amsgrad.update(x, amsgrad.initial(x), x)[0], 6)
+    array([-0.1,  0.1])
+    """
+
+    rate: float | Schedule = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    moments: ClassVar = ("m", "v", "v_max")
+    ranges: ClassVar = _ADAM
+
+    def rule(self, now: Now, g: Any, p: Any, m: Any, v: Any, v_max: Any) -> tuple[Any, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        v_max = np.maximum(v_max, v)
+        m_hat, v_hat = m / (1 - self.beta1**now.step), v_max / (1 - self.beta2**now.step)
+        return -now.rate * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v, v_max
+
+
+@dataclass
+class AdamW(Elementwise):
+    """Adam with decoupled weight decay: step = - rate (m̂ / (√v̂ + epsilon) + weight_decay p).
+
+    Parameters
+    ----------
+    rate, beta1, beta2, epsilon
+        As in `Adam`.
+    weight_decay : float
+        The share of each parameter, times the rate, that goes with each step; not negative.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. I. Loshchilov and F. Hutter, ICLR (2019), arXiv:1711.05101. The same as
+    ``torch.optim.AdamW``.
+
+    Examples
+    --------
+    >>> adamw, x = AdamW(rate=0.1, weight_decay=0.5), np.array([4.0, -0.5])
+    >>> np.round(adamw.update(x, adamw.initial(x), x)[0], 6)
+    array([-0.3  ,  0.125])
+    """
+
+    rate: float | Schedule = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.01
+
+    moments: ClassVar = ("m", "v")
+    ranges: ClassVar = {**_ADAM, "weight_decay": NOT_NEGATIVE}
+
+    def rule(self, now: Now, g: Any, p: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        m_hat, v_hat = m / (1 - self.beta1**now.step), v / (1 - self.beta2**now.step)
+        return -now.rate * (m_hat / (np.sqrt(v_hat) + self.epsilon) + self.weight_decay * p), m, v
+
+
+@dataclass
+class NAdam(Elementwise):
+    """Adam with Nesterov's momentum, whose share grows slowly.
+
+    m and v as in `Adam`; c_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and C_t the product of c_1 to c_t;
+    m̂ = c_{t+1} m / (1 - C_{t+1}) + (1 - c_t) g / (1 - C_t).
+
+    Parameters
+    ----------
+    rate, beta1, beta2, epsilon
+        As in `Adam`.
+    momentum_decay : float
+        How fast the share of momentum grows from half of beta1 to beta1; not negative.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. T. Dozat, ICLR workshop (2016). The same as ``torch.optim.NAdam``; ``optax.nadam`` keeps
+    the share constant.
+
+    Examples
+    --------
+    >>> nadam, x = NAdam(rate=0.1), np.array([4.0, -0.5])
+    >>> np.round(nadam.update(x, nadam.initial(x), x)[0], 4)
+    array([-0.1056,  0.1056])
+    """
+
+    rate: float | Schedule = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 4e-3
+
+    moments: ClassVar = ("m", "v")
+    ranges: ClassVar = {**_ADAM, "momentum_decay": NOT_NEGATIVE}
+
+    def share(self, step: int) -> Any:
+        """c_t: the share of momentum in a step."""
+        return self.beta1 * (1 - 0.5 * 0.96 ** (step * self.momentum_decay))
+
+    def initial(self, params: Any) -> dict[str, Any]:
+        return {**super().initial(params), "product": 1.0}
+
+    def now(self, state: Any) -> Now:
+        now = super().now(state)
+        return now._replace(kept={"product": state["product"] * self.share(now.step)})
+
+    def rule(self, now: Now, g: Any, p: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        share, following, product = self.share(now.step), self.share(now.step + 1), now.kept["product"]
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        m_hat = following / (1 - product * following) * m + (1 - share) / (1 - product) * g
+        v_hat = v / (1 - self.beta2**now.step)
+        return -now.rate * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v
+
+
+@dataclass
+class Lion(Elementwise):
+    """step = - rate (sign(beta1 m + (1 - beta1) g) + weight_decay p); m ← beta2 m + (1 - beta2) g.
+
+    Each number moves by the rate, forward or back: only the sign is used.
+
+    Parameters
+    ----------
+    rate : float or schedule
+    beta1, beta2 : float
+        How much of the mean is kept in the step and in the state, at least 0 and less than 1.
+    weight_decay : float
+        As in `AdamW`.
+
+    Raises
+    ------
+    InvalidInput
+        As in `Momentum`.
+
+    References
+    ----------
+    Chapter *Adaptive steps*. X. Chen et al., NeurIPS 36 (2023), arXiv:2302.06675. The same as ``optax.lion``.
+
+    Examples
+    --------
+    >>> lion, x = Lion(rate=0.1), np.array([4.0, -0.5])
+    >>> lion.update(x, lion.initial(x), x)[0]
+    array([-0.1,  0.1])
+    """
+
+    rate: float | Schedule = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+
+    moments: ClassVar = ("m",)
+    ranges: ClassVar = {"rate": RATE, "beta1": SHARE, "beta2": SHARE, "weight_decay": NOT_NEGATIVE}
+
+    def rule(self, now: Now, g: Any, p: Any, m: Any) -> tuple[Any, ...]:
+        direction = np.sign(self.beta1 * m + (1 - self.beta1) * g)
+        return -now.rate * (direction + self.weight_decay * p), self.beta2 * m + (1 - self.beta2) * g
