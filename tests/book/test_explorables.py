@@ -111,6 +111,7 @@ def test_the_still_picture_stands_in(browser: Any, address: str) -> None:
         assert seen.page.locator(still).is_visible()
     with browsing.visit(browser, address) as seen:
         assert not seen.page.locator(still).is_visible()
+        seen.page.wait_for_function(f"document.querySelector('{still}').complete")  # loaded before it is printed
         seen.page.emulate_media(media="print")
         assert seen.page.locator(still).is_visible()
         assert not seen.page.locator(".explorable-panel").is_visible()

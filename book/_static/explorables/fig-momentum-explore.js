@@ -136,6 +136,7 @@
     make("div", { class: "controls" }, sliders.alpha.row, sliders.beta.row,
       make("div", { class: "setting" }, make("label", { for: kind.id }, "look ahead (Nesterov)"), kind)),
     make("div", { class: "choices" }, ...buttons));
+  still.loading = "eager"; // or it would not be there when the page is printed
   still.before(panel);
   figure.classList.add("explorable");
   draw();
