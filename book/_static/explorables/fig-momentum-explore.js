@@ -55,7 +55,7 @@
         const turn = (2 * Math.PI) / Math.atan2(first[1], first[0]);
         return `${name}complex, modulus ${size(first).toFixed(3)}, once around in ${turn.toFixed(1)} steps.`;
       }
-      if (first[0] === second[0] && choice.beta > 0) return `${name}both ${shown(first[0])}, critical.`;
+      if (first[0] === second[0] && choice.beta > 0) return `${name}double, ${shown(first[0])}.`;
       return `${name}real, ${shown(first[0])} and ${shown(second[0])}.`;
     });
     return { pairs, rho, text: [`ρ = ${rho.toFixed(3)}: ${rate}.`, ...about] };
