@@ -34,6 +34,7 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
+    "gradient_descent",
     "momentum",
 )
 
