@@ -35,7 +35,9 @@ CHAPTERS = (
     "numbers_that_misbehave",
     "sensitivity",
     "gradient_descent",
+    "momentum",
     "adaptive_steps",
+    "curvature",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
