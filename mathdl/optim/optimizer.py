@@ -114,7 +114,8 @@ class Elementwise(Settings):
     def now(self, state: Any) -> Now:
         """What this step has for all numbers alike."""
         step = state["step"]
-        return Now(step + 1, at_step(self.rate, step), {})
+        rate = self.rate
+        return Now(step + 1, at_step(rate, step) if callable(rate) else rate, {})
 
     def initial(self, params: Any) -> dict[str, Any]:
         inputs(params, "params")
@@ -152,9 +153,10 @@ class Elementwise(Settings):
         """
         try:
             old = [state[name] for name in self.moments]
-            alike, shape, kind = params.ndim == 1, params.shape, params.dtype
+            shape, kind = params.shape, params.dtype
+            alike = len(shape) == 1 and type(gradient) is np.ndarray
             for array in (gradient, *old):
-                alike = alike and array.shape == shape and array.dtype is kind and type(array) is np.ndarray
+                alike = alike and array.shape == shape and array.dtype is kind
             if not alike or not math.isfinite(gradient.dot(gradient)):
                 self._refuse(gradient, state, params)
             now = self.now(state)
