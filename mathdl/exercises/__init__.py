@@ -34,6 +34,9 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
+    "gradient_descent",
+    "adaptive_steps",
+    "curvature",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
