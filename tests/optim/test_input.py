@@ -188,6 +188,28 @@ def test_settings_out_of_range_are_refused_when_made_and_when_changed(name):
         optimizer.learning_rate = 0.1
 
 
+DEFAULTS = [
+    "GradientDescent(rate=0.1)",
+    "Momentum(rate=0.1, beta=0.9)",
+    "Nesterov(rate=0.1, beta=0.9)",
+    "AdaGrad(rate=0.01, epsilon=1e-10)",
+    "RMSprop(rate=0.01, beta=0.99, epsilon=1e-08)",
+    "Adam(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)",
+    "AMSGrad(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)",
+    "AdamW(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08, weight_decay=0.01)",
+    "NAdam(rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-08, momentum_decay=0.004)",
+    "Lion(rate=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)",
+]
+
+
+@pytest.mark.parametrize("said", DEFAULTS)
+def test_the_defaults_are_pytorchs_or_of_the_paper(said):
+    """Those of gradient descent and momentum are of our own: PyTorch has 1e-3, and no momentum."""
+    name = said.partition("(")[0]
+    assert repr(getattr(optim, name)()) == said
+    assert [said.partition("(")[0] for said in DEFAULTS] == NAMES
+
+
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", None])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_schedule_that_gives_no_rate_is_refused_and_nothing_is_written(name, value):
