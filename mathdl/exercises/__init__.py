@@ -35,6 +35,7 @@ CHAPTERS = (
     "numbers_that_misbehave",
     "sensitivity",
     "gradient_descent",
+    "momentum",
     "adaptive_steps",
     "curvature",
 )
