@@ -127,6 +127,9 @@ def test_a_vector_that_does_not_fit_is_refused(name):
     for gradient in (np.ones(4), np.ones((3, 1)), np.ones(1), np.float64(1.0), np.ones(3, np.float32)):
         with pytest.raises(InvalidInput, match=r"^gradient: got a"):
             optimizer.advance(gradient, state, params)
+    for other in (np.ones((2, 3)), np.float64(1.0), [1.0, 2.0, 3.0], {"W": np.ones(3)}, None):
+        with pytest.raises(InvalidInput, match=r"^params: got .*; wanted a vector, for steps in place"):
+            optimizer.advance(other, optimizer.initial(np.ones(np.shape(other) if np.ndim(other) else 3)), other)
     with pytest.raises(InvalidInput, match=r"^gradient: got an array of float64 .*; wanted .*float32"):
         optimizer.advance(np.ones(3), optimizer.initial(params.astype(np.float32)), params.astype(np.float32))
     same_bits((params, state), before)

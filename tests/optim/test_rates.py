@@ -145,6 +145,9 @@ def test_minimise_goes_on_with_a_state_and_takes_the_gradient_it_is_given():
     np.testing.assert_array_equal(other.params, [0.0, -4.0])
     np.testing.assert_array_equal(other.values, [17.0, 256.0])
     np.testing.assert_array_equal(start, [1.0, -2.0])
+    by_hand = optim.minimise(bowl, start, adam, 7, gradient=lambda x: 4 * x**3)
+    np.testing.assert_allclose(by_hand.path, whole.path, rtol=1e-12)
+    np.testing.assert_allclose(by_hand.values, whole.values, rtol=1e-12)
 
 
 def test_as_map_begins_where_it_is_told():
