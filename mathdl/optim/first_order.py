@@ -7,6 +7,7 @@ In the formulas g is the gradient, p the parameter, and t the number of the step
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -243,7 +244,7 @@ class RMSprop(Elementwise):
 
     def in_place(self, now: Now, g: Any, p: Any, v: Any) -> None:
         u = multiply(g, g)
-        _keep(v, self.beta, u, u)
+        _keep(v, *_shares(g.dtype, self.beta), u, u)
         subtract(p, _quotient(g, v, self.epsilon, now.rate, u), p)
 
 
@@ -509,18 +510,25 @@ class Lion(Elementwise):
         return -now.rate * (direction + self.weight_decay * p), self.beta2 * m + (1 - self.beta2) * g
 
     def in_place(self, now: Now, g: Any, p: Any, m: Any) -> None:
-        direction, u = multiply(m, self.beta1), multiply(g, 1 - self.beta1)
+        beta1, rest1, beta2, rest2 = _shares(g.dtype, self.beta1, self.beta2)
+        direction, u = multiply(m, beta1), multiply(g, rest1)
         sign(add(direction, u, u), direction)  # not in place, which takes NumPy six times as long
-        _keep(m, self.beta2, g, u)
+        _keep(m, beta2, rest2, g, u)
         multiply(p, 1 - now.rate * self.weight_decay, p)
         subtract(p, multiply(direction, now.rate, direction), p)
 
 
 # ----------------------------------------------------------------------------------------------------- steps in place
 # An array behind the numbers is the memory for the result: `multiply(a, 2.0, a)` doubles a. u is memory for anything.
-def _keep(mean: Any, beta: float, new: Any, u: Any) -> None:
-    """mean ← beta mean + (1 - beta) new; ``new`` may be u."""
-    multiply(new, 1 - beta, u)
+@lru_cache(maxsize=100)
+def _shares(kind: Any, *betas: float) -> Any:
+    """beta and 1 - beta of each as arrays without axes, in which NumPy takes numbers faster than as Python's."""
+    return tuple(np.array(share, kind) for beta in betas for share in (beta, 1 - beta))
+
+
+def _keep(mean: Any, beta: Any, rest: Any, new: Any, u: Any) -> None:
+    """mean ← beta mean + (1 - beta) new, with ``rest`` for 1 - beta; ``new`` may be u."""
+    multiply(new, rest, u)
     add(multiply(mean, beta, mean), u, mean)
 
 
@@ -532,9 +540,10 @@ def _quotient(above: Any, square: Any, epsilon: float, rate: float, u: Any) -> A
 
 def _moments(adam: Any, g: Any, m: Any, v: Any) -> Any:
     """m and v of Adam and its kin, brought up to date; the memory u."""
-    u = multiply(g, 1 - adam.beta1)
-    add(multiply(m, adam.beta1, m), u, m)
-    _keep(v, adam.beta2, multiply(g, g, u), u)
+    beta1, rest1, beta2, rest2 = _shares(g.dtype, adam.beta1, adam.beta2)
+    u = multiply(g, rest1)
+    add(multiply(m, beta1, m), u, m)
+    _keep(v, beta2, rest2, multiply(g, g, u), u)
     return u
 
 

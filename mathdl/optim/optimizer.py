@@ -238,6 +238,8 @@ def accept(gradient: Any, params: Any) -> tuple[list[Any], list[Any]]:
 def check_kind(arrays: list[Any], like: list[Any], params: Any, name: str) -> None:
     """Raise `InvalidInput` unless the arrays have the shapes and types of the parameters."""
     for k, (array, p) in enumerate(zip(arrays, like, strict=True)):
+        if type(array) is type(p) is np.ndarray and array.shape == p.shape and array.dtype is p.dtype:
+            continue  # most are, and this is quickly seen
         if np.shape(array) != np.shape(p) or np.result_type(array) != np.result_type(p):
             place = places(params, "")[k]
             raise InvalidInput(name + place, describe(array), f"{describe(p)}, as params{place}")

@@ -128,6 +128,9 @@ def test_a_vector_that_does_not_fit_is_refused(name):
     for gradient in (np.ones(4), np.ones((3, 1)), np.ones(1), np.float64(1.0), np.ones(3, np.float32)):
         with pytest.raises(InvalidInput, match=r"^gradient: got a"):
             optimizer.advance(gradient, state, params)
+    for other in (np.ones((2, 3)), np.float64(1.0), [1.0, 2.0, 3.0], {"W": np.ones(3)}, None):
+        with pytest.raises(InvalidInput, match=r"^params: got .*; wanted a vector, for steps in place"):
+            optimizer.advance(other, optimizer.initial(np.ones(np.shape(other) if np.ndim(other) else 3)), other)
     with pytest.raises(InvalidInput, match=r"^gradient: got an array of float64 .*; wanted .*float32"):
         optimizer.advance(np.ones(3), optimizer.initial(params.astype(np.float32)), params.astype(np.float32))
     same_bits((params, state), before)
@@ -187,6 +190,28 @@ def test_settings_out_of_range_are_refused_when_made_and_when_changed(name):
         setattr(optimizer, setting, good)
     with pytest.raises(InvalidInput, match=rf"^{name}\.learning_rate: got .*; wanted a setting: rate"):
         optimizer.learning_rate = 0.1
+
+
+DEFAULTS = [
+    "GradientDescent(rate=0.1)",
+    "Momentum(rate=0.1, beta=0.9)",
+    "Nesterov(rate=0.1, beta=0.9)",
+    "AdaGrad(rate=0.01, epsilon=1e-10)",
+    "RMSprop(rate=0.01, beta=0.99, epsilon=1e-08)",
+    "Adam(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)",
+    "AMSGrad(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)",
+    "AdamW(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08, weight_decay=0.01)",
+    "NAdam(rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-08, momentum_decay=0.004)",
+    "Lion(rate=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)",
+]
+
+
+@pytest.mark.parametrize("said", DEFAULTS)
+def test_the_defaults_are_pytorchs_or_of_the_paper(said):
+    """Those of gradient descent and momentum are of our own: PyTorch has 1e-3, and no momentum."""
+    name = said.partition("(")[0]
+    assert repr(getattr(optim, name)()) == said
+    assert [said.partition("(")[0] for said in DEFAULTS] == NAMES
 
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", None])

@@ -128,3 +128,32 @@ def test_the_path_of_minimise_has_it_too():
     assert (descent.values[300] / descent.values[200]) ** (1 / 200) == pytest.approx(rho, rel=0.01)
     assert len(descent.path) == len(descent.values) == 301
     np.testing.assert_array_equal(descent.path[-1], descent.params)
+
+
+def test_minimise_goes_on_with_a_state_and_takes_the_gradient_it_is_given():
+    start, adam = np.array([1.0, -2.0]), optim.Adam(0.1)
+    bowl = lambda x: np.sum(x**4)  # noqa: E731
+    whole = optim.minimise(bowl, start, adam, 7)
+    half = optim.minimise(bowl, start, adam, 4)
+    rest = optim.minimise(bowl, half.params, adam, 3, state=half.state)
+    np.testing.assert_array_equal(rest.params, whole.params)
+    np.testing.assert_array_equal(np.concatenate([half.values, rest.values[1:]]), whole.values)
+    nothing = optim.minimise(bowl, start, adam, 0)
+    np.testing.assert_array_equal(nothing.values, [17.0])
+    assert nothing.state["step"] == 0
+    other = optim.minimise(bowl, start, optim.GradientDescent(0.5), 1, gradient=lambda x: np.array([2.0, 4.0]))
+    np.testing.assert_array_equal(other.params, [0.0, -4.0])
+    np.testing.assert_array_equal(other.values, [17.0, 256.0])
+    np.testing.assert_array_equal(start, [1.0, -2.0])
+    by_hand = optim.minimise(bowl, start, adam, 7, gradient=lambda x: 4 * x**3)
+    np.testing.assert_allclose(by_hand.path, whole.path, rtol=1e-12)
+    np.testing.assert_allclose(by_hand.values, whole.values, rtol=1e-12)
+
+
+def test_as_map_begins_where_it_is_told():
+    x, momentum = np.array([1.0, 2.0]), optim.Momentum(0.5, 0.5)
+    state = {"step": 3, "velocity": np.array([4.0, 8.0])}
+    f, z = optim.as_map(momentum, lambda x: x, x, state)
+    np.testing.assert_array_equal(z, [1.0, 2.0, 4.0, 8.0])
+    np.testing.assert_array_equal(f(z), [-0.5, -1.0, 3.0, 6.0])
+    np.testing.assert_array_equal(optim.as_map(momentum, lambda x: x, x)[1], [1.0, 2.0, 0.0, 0.0])

@@ -41,6 +41,18 @@ def test_staircase_is_level_on_each_stair(rate, every, factor):
         assert stairs(k) == pytest.approx(rate * factor ** (k // every), rel=1e-14)
 
 
+def test_a_stair_is_a_tenth_and_a_cosine_ends_at_nothing_unless_told_otherwise():
+    assert [optim.staircase(0.5, 2)(k) for k in (1, 2)] == [0.5, 0.05]
+    assert optim.cosine(0.5, 4)(4) == 0.0
+
+
+def test_the_shortest_of_each():
+    assert optim.staircase(0.5, 1, 0.5)(2) == 0.125
+    assert optim.cosine(0.5, 1, final=0.1)(1) == pytest.approx(0.1, rel=1e-14)
+    assert optim.warm_up(0.5, 1)(0) == optim.warm_up(0.5, 0)(0) == 0.5
+    assert optim.one_cycle(0.5, 2)(1) == pytest.approx(0.5 / 25 / 1e4, rel=1e-9)
+
+
 @PROPERTY
 @given(rate=RATES, steps=st.integers(0, 20), k=st.integers(0, 50))
 def test_warm_up_rises_in_equal_parts_and_then_begins(rate, steps, k):

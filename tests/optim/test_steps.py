@@ -236,6 +236,15 @@ def test_a_schedule_is_asked_for_the_number_of_steps_made(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_rate_of_numpys_does_not_widen_single_precision(name):
+    """A schedule may say np.float64, which would make float64 of float32."""
+    optimizer = made([(name, {**ELEMENTWISE[name], "rate": lambda k: np.float64(0.1)})])
+    params = np.ones(3, np.float32)
+    step, state = optimizer.update(params, optimizer.initial(params), params)
+    assert {array.dtype for array in (step, *(state[key] for key in optimizer.moments))} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_where_nothing_pulls_nothing_moves(name):
     """A gradient of zeros from the beginning: no 0 / 0, and no step (unless weights decay)."""
     optimizer = made([(name, {})])
