@@ -168,8 +168,8 @@ _STATIONARY = Exercise(
         "shrink = 1 − rate * h; V @ (rate**2 * C / B / (1 − np.outer(shrink, shrink))) @ V.T",
     ),
     mistakes={
-        "the division by the batch size is missing: the noise is Σ/B": lambda H, Sigma, rate, B: (
-            _stationary(H, Sigma, rate, 1)
+        "the division by the batch size is missing: the noise is Σ/B": lambda H, Sigma, rate, B: _stationary(
+            H, Sigma, rate, 1
         ),
         "this leaves out α² h_i h_j; it is right for small rates only": _in_eigenbasis(lambda s, p, a, B: a / B / s),
         "the noise comes in with α², since it is the covariance of αξ; this has α": _in_eigenbasis(
@@ -179,8 +179,8 @@ _STATIONARY = Exercise(
             np.linalg.eigh(H)[1].T @ _stationary(H, Sigma, rate, B) @ np.linalg.eigh(H)[1]
         ),
         "only the variances along the eigenvectors are kept; Σ is not diagonal there, and S is not either": lambda H, Sigma, rate, B: (
-            lambda V, S: V @ np.diag(np.diag(V.T @ S @ V)) @ V.T
-        )(np.linalg.eigh(H)[1], _stationary(H, Sigma, rate, B)),
+            (lambda V, S: V @ np.diag(np.diag(V.T @ S @ V)) @ V.T)(np.linalg.eigh(H)[1], _stationary(H, Sigma, rate, B))
+        ),
         "this is Σ shrunk once: the noise of a single step. It piles up until the pull balances it": lambda H, Sigma, rate, B: (
             rate**2 * Sigma / B
         ),
@@ -233,9 +233,7 @@ _SCALED = Exercise(
             _scaled_rate(rate, B_new, B, h)
         ),
         "the rate does not change here; but a larger batch is less noisy": lambda rate, B, B_new, h: rate,
-        "the factor 2 is missing: α_new = 2 r/(1 + r h)": lambda rate, B, B_new, h: (
-            _scaled_rate(rate, B, B_new, h) / 2
-        ),
+        "the factor 2 is missing: α_new = 2 r/(1 + r h)": lambda rate, B, B_new, h: _scaled_rate(rate, B, B_new, h) / 2,
         "this is r; α_new/(2 − α_new h) = r has to be solved for α_new": lambda rate, B, B_new, h: (
             B_new / B * rate / (2 - rate * h)
         ),
@@ -273,7 +271,7 @@ _CYCLE = Exercise(
     name="one-cycle-rate",
     task="Return the rate at step k: half a cosine wave from low (k = 0) to peak (k = top), then half a wave to 0 (k = last).",
     truth=_one_cycle,
-    inputs=tuple((k, 0.02, 0.5, 30, 100) for k in (0, 7, 20, 30, 31, 55, 90, 100)) + ((3, 0.1, 2.0, 4, 9),),
+    inputs=(*((k, 0.02, 0.5, 30, 100) for k in (0, 7, 20, 30, 31, 55, 90, 100)), (3, 0.1, 2.0, 4, 9)),
     hints=(
         "(1 − cos πu)/2 rises from 0 to 1 while u goes from 0 to 1. What is u on the way up? And on the way down?",
         "Up: low + (peak − low) (1 − cos(π k/top))/2. Down: u = (k − top)/(last − top), and (1 + cos πu)/2 falls from 1 to 0.",
@@ -296,9 +294,7 @@ _CYCLE = Exercise(
             up=lambda k, low, peak, top, last: peak * (1 - np.cos(np.pi * k / top)) / 2
         ),
         "the way down ends at low; it goes on to 0": _cycle(
-            down=lambda k, low, peak, top, last: (
-                low + (peak - low) * (1 + np.cos(np.pi * (k - top) / (last - top))) / 2
-            )
+            down=lambda k, low, peak, top, last: low + (peak - low) * (1 + np.cos(np.pi * (k - top) / (last - top))) / 2
         ),
         "the way up goes from the peak to low: the sign of the cosine": _cycle(
             up=lambda k, low, peak, top, last: low + (peak - low) * (1 + np.cos(np.pi * k / top)) / 2
@@ -315,11 +311,9 @@ _CYCLE = Exercise(
 
 
 def _clip_jacobian(g: Array, c: float) -> Array:
-    def clipped(g: Array) -> Array:
-        scale = c / np.sqrt(np.sum(g * g))
-        return np.asarray(g * (scale if scale.real < 1 else 1.0))
-
-    return numeric.jacobian(clipped, g, method="complex").value
+    """Of whichever of the two functions it is near g."""
+    longer = np.linalg.norm(g) > c
+    return numeric.jacobian(lambda g: g * c / np.sqrt(np.sum(g * g)) if longer else 1.0 * g, g, method="complex").value
 
 
 def _unit(g: Array) -> Array:

@@ -1,6 +1,6 @@
 """The exercises of *Noise, schedules, clipping*: wrong answers as students write them are told apart, right ones pass.
 
-Right answers come from SciPy's Lyapunov solver, from `md.optim`, from the engine and from algebra; none from the truths.
+Right answers come from SciPy's Lyapunov solver, `md.optim`, the engine and algebra; none from the truths.
 """
 
 from __future__ import annotations
@@ -171,22 +171,22 @@ def cycle_written(line: str) -> Callable[..., Any]:
 
 def clip_written(line: str) -> Callable[..., Any]:
     def attempt(g: Any, c: float) -> Any:
-        n, I = np.linalg.norm(g), np.eye(len(g))
+        n, eye = np.linalg.norm(g), np.eye(len(g))
         P = np.outer(g, g) / n**2
         if line == "everywhere":
-            return c / n * (I - P)
+            return c / n * (eye - P)
         if line == "zero":
-            return c / n * (I - P) if n > c else 0 * I
+            return c / n * (eye - P) if n > c else 0 * eye
         if line == "entries":
             return np.diag(1.0 * (abs(g) < c))
         if n <= c:
-            return I
+            return eye
         return {
-            "constant": c / n * I,
-            "not unit": c / n * (I - np.outer(g, g)),
-            "sign": c / n * (I + P),
-            "no factor": I - P,
-            "c": c * (I - P),
+            "constant": c / n * eye,
+            "not unit": c / n * (eye - np.outer(g, g)),
+            "sign": c / n * (eye + P),
+            "no factor": eye - P,
+            "c": c * (eye - P),
             "along": c / n * P,
         }[line]
 
