@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mathdl.arrays import describe, is_finite, want_integer
-from mathdl.autodiff.trees import build, leaves, mapped
+from mathdl.autodiff.trees import leaves, mapped
 from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers.classification import CrossEntropy
 from mathdl.layers.layer import Loss, Params
 from mathdl.network.composition import Network
+from mathdl.optim.arena import Arena
 from mathdl.optim.first_order import Momentum
 from mathdl.optim.optimizer import Optimizer, check_optimizer
 
@@ -193,14 +194,14 @@ def fit(
         if validation is None:
             raise InvalidInput("validation", "None", "data for validation, since there is patience")
     begin: dict[str, Any] = _resumed(resume, params) if resume is not None else {"params": params}
-    own, vector = _in_one_vector(_finite_params(network, begin["params"]))
+    own, arena = _own(_finite_params(network, begin["params"]), update)
     X, targets = _accepted(network, own, X, targets, loss, "X", "targets")
     if validation is not None:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InvalidInput("validation", describe(validation), "a pair (X, targets)")
         validation = _accepted(network, own, *validation, loss, "validation[0]", "validation[1]")
 
-    run = _Run(network, own, vector, update, loss, np.random.default_rng(seed), watch)
+    run = _Run(network, own, arena, update, loss, np.random.default_rng(seed), watch)
     history, best = History(**begin.get("history", {})), begin.get("best")
     if resume is not None:
         run.go_on(begin)
@@ -233,7 +234,7 @@ class _Run:
 
     network: Network
     params: dict[str, Any]  # of its own: steps are added in place
-    vector: Any  # the memory of all of them, or None
+    arena: Arena | None  # the memory of all of them, where steps are made in place
     update: Optimizer
     loss: Loss
     rng: np.random.Generator
@@ -242,11 +243,8 @@ class _Run:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        if not hasattr(self.update, "advance"):
-            self.vector = None
-        self.state = self.update.initial(self.params if self.vector is None else self.vector)
+        self.state = self.update.initial(self.params if self.arena is None else self.arena.vector)
         self.redraws = self.network.redrawn(np.random.default_rng()) is not self.network
-        self.gathered = None if self.vector is None else np.empty_like(self.vector)
 
     def state_after(self, history: History, best: Any) -> dict[str, Any]:
         """All that the rest of the training depends on, as a tree that can be saved."""
@@ -286,18 +284,19 @@ class _Run:
         return float(value), _right(y, t)
 
     def _finite(self, gradient: Any) -> bool:
-        if self.vector is None:
+        if self.arena is None:
             return _finite(gradient)
-        np.concatenate([leaf.ravel() for leaf in leaves(gradient)], out=self.gathered)
-        return _finite(self.gathered)
+        return is_finite(np.concatenate([leaf.ravel() for leaf in leaves(gradient)], out=self.arena.gathered))
 
     def _advance(self, gradient: Any) -> None:
-        if self.vector is None:
+        if self.arena is None:
             gradient = mapped(lambda g, p: g.astype(p.dtype, copy=False), gradient, self.params)
             step, self.state = self.update.update(gradient, self.state, self.params)
             mapped(np.add, self.params, step, self.params)
         else:
-            self.state = self.update.advance(self.gathered, self.state, self.vector)  # type: ignore[attr-defined]
+            self.state = self.update.advance(  # type: ignore[attr-defined]
+                self.arena.gathered, self.state, self.arena.vector
+            )
 
     def _average(self, measured: Any) -> None:
         """Of the first hundred batches all count alike; later ones fade as they get old."""
@@ -406,18 +405,12 @@ def _finite_params(network: Network, params: Params) -> dict[str, Any]:
     return checked
 
 
-def _in_one_vector(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """A copy of the parameters whose arrays share one vector, and the vector; None where they have several types.
-
-    An update is then a few passes over one array, however many layers there are.
-    """
-    arrays = leaves(params)
-    if len({array.dtype for array in arrays}) != 1:
+def _own(params: dict[str, Any], update: Any) -> tuple[dict[str, Any], Arena | None]:
+    """A copy of the parameters, in one vector where the optimizer makes steps in place, and they have one type."""
+    if not hasattr(update, "advance") or len({np.asarray(array).dtype for array in leaves(params)}) != 1:
         return mapped(np.array, params), None
-    vector = np.concatenate([np.ravel(array) for array in arrays])
-    ends = np.cumsum([array.size for array in arrays])
-    views = zip(np.split(vector, ends[:-1]), arrays, strict=True)
-    return build(params, iter([view.reshape(array.shape) for view, array in views])), vector
+    arena = Arena(params)
+    return arena.params, arena
 
 
 def _accepted(
