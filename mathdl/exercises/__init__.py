@@ -34,6 +34,8 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
+    "gradient_descent",
+    "adaptive_steps",
     "noise",
 )
 
