@@ -35,8 +35,10 @@ CHAPTERS = (
     "numbers_that_misbehave",
     "sensitivity",
     "gradient_descent",
+    "momentum",
     "adaptive_steps",
     "noise",
+    "curvature",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
