@@ -37,6 +37,7 @@ CHAPTERS = (
     "gradient_descent",
     "momentum",
     "adaptive_steps",
+    "noise",
     "curvature",
 )
 
