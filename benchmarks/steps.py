@@ -103,7 +103,8 @@ def _arrays(params: Any) -> list[Any]:
 
 
 def mathdl(case: Case, derivative: str) -> Ways:
-    from mathdl.network import Momentum, fit
+    from mathdl.network import fit
+    from mathdl.optim import Momentum
 
     network: Any = case.program(np)
     begin, X, y, epochs = case.args

@@ -7,7 +7,8 @@ The functions draw what they are given (`jacobians` adds singular values); every
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from mathdl.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,6 +35,7 @@ __all__ = [
     "images",
     "jacobians",
     "matrix",
+    "moving",
     "pattern",
     "recorded",
     "style",
@@ -522,6 +525,69 @@ def _name_ends(axis: Axes, ends: list[tuple[float, str, Any]]) -> None:
         dash = {"color": shade, "clip_on": False, "scalex": False, "scaley": False}
         axis.plot([1.01, 1.04], [place, place], transform=axis.transAxes, **dash)
         axis.text(1.05, place, name, transform=axis.transAxes, va="center", fontsize=10)
+
+
+def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float = 0.4) -> Moving:
+    """Make a figure whose artists can appear one moment after the other; as it stands it shows them all.
+
+    The cell that shows it says ``figure: classes: moving``, and the page puts a button below that plays it. On paper, in
+    a notebook, without JavaScript and for readers who want no motion it is the still.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        The whole drawing. It is closed, so that it is shown once.
+    moments : sequence of iterables of matplotlib Artist
+        What appears at each moment, in turn. What is in none of them is there all the time.
+    seconds : float
+        From one moment to the next.
+
+    Returns
+    -------
+    Moving
+        Shown by ``display``, as SVG.
+
+    Raises
+    ------
+    InvalidInput
+        If ``seconds`` is not positive.
+
+    Examples
+    --------
+    >>> figure, axis = plt.subplots()
+    >>> moving(figure, [axis.plot([0, k], [0, 1]) for k in range(3)]).moments
+    3
+    """
+    if not seconds > 0:
+        raise InvalidInput("seconds", repr(seconds), "a positive number")
+    for k, artists in enumerate(moments):
+        for i, artist in enumerate(artists):
+            artist.set_gid(f"moment-{k}-{i}")
+    plt.close(figure)
+    return Moving(figure, len(moments), seconds)
+
+
+class Moving:
+    """What `moving` returns: a figure, and when its parts appear."""
+
+    def __init__(self, figure: Figure, moments: int, seconds: float) -> None:
+        self.figure, self.moments, self.seconds = figure, moments, seconds
+
+    def __repr__(self) -> str:
+        return f"{repr(self.figure).rstrip('>')}, {self.moments} moments>"
+
+    def _repr_svg_(self) -> str:
+        """The drawing as matplotlib writes it, and a style that acts only where its address ends on ``#play``."""
+        file = StringIO()
+        self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        turns = "".join(
+            f'#play:target [id^="moment-{k}-"] {{ animation: appear 1ms {k * self.seconds:.2f}s both }}\n'
+            for k in range(self.moments)
+        )
+        style = f"<style>\n@keyframes appear {{ from {{ opacity: 0 }} }}\n{turns}</style>\n"
+        head, opening, rest = file.getvalue().partition("<svg ")
+        attributes, end, body = rest.partition(">")
+        return f'{head}{opening}id="play" {attributes}{end}\n{style}{body}'
 
 
 def warped_grid(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 
@@ -407,6 +409,39 @@ def test_error_curves_leave_out_zeros_and_take_colours() -> None:
     np.testing.assert_array_equal(axis.lines[0].get_ydata(), [1.0, np.nan, 2.0])
     assert axis.lines[0].get_color() == "#D55E00"
     assert axis.lines[0].get_color() != axis.lines[1].get_color()
+
+
+# -- a figure in motion ----------------------------------------------------------------------------------------------
+
+
+def test_a_moving_figure_is_a_still_that_plays_where_its_address_asks_for_it() -> None:
+    figure, axis = plt.subplots()
+    axis.plot([0, 1], [0, 0])
+    moving = plot.moving(figure, [axis.plot([0, k], [0, 1]) + axis.plot(k, 1, "o") for k in range(3)], seconds=0.5)
+    root = ElementTree.fromstring(moving._repr_svg_())
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert root.get("id") == "play"
+    assert [name for name in ids if name.startswith("moment-")] == [f"moment-{k}-{i}" for k in range(3) for i in (0, 1)]
+    style = next(element.text or "" for element in root.iter() if "appear" in (element.text or ""))
+    rules = re.findall(r"#play:target \[id\^=\"moment-(\d)-\"\] { animation: appear 1ms ([\d.]+)s both }", style)
+    assert rules == [("0", "0.00"), ("1", "0.50"), ("2", "1.00")]
+    assert style.count("animation") == 3, "nothing moves unless the address asks for it"
+
+
+def test_a_moving_figure_is_shown_once_and_is_known_as_a_figure() -> None:
+    figure, axis = plt.subplots(figsize=(4.0, 3.0))
+    moving = plot.moving(figure, [axis.plot([0, 1])])
+    assert not plt.get_fignums()
+    assert repr(moving) == "<Figure size 400x300 with 1 Axes, 1 moments>"
+    assert "Date" not in moving._repr_svg_().split("<defs>")[0]
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_a_moving_figure_needs_time(seconds: float) -> None:
+    figure, axis = plt.subplots()
+    with pytest.raises(InvalidInput, match="seconds"):
+        plot.moving(figure, [axis.plot([0, 1])], seconds)
 
 
 # -- warped grid -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from sklearn.model_selection import train_test_split
 import mathdl as md
 from mathdl.errors import NonFinite
 from mathdl.layers import Affine, CrossEntropy, GatedRecurrent, Last, Recurrent
-from mathdl.network import Clip, Momentum, Network, accuracy, fit
+from mathdl.network import Network, accuracy, fit
+from mathdl.optim import Chain, Clip, Momentum
 
 DATA = Path(md.__file__).parents[1] / "book" / "_data"
 WIDTH, LETTERS = 48, 48  # entries of the state, and letters of a training example
@@ -96,7 +97,7 @@ def trained(
 ) -> tuple[Network, Any]:
     """A network and its parameters after training: with clipped gradients, or bare ones at some rate."""
     net, (X, y), (largest, rate) = network(task, cell, truncate), examples(task), STEPS[task, cell]
-    update: Any = Clip(largest, Momentum(rate)) if bare is None else Momentum(bare)
+    update: Any = Chain(Clip(largest), Momentum(rate)) if bare is None else Momentum(bare)
     begin, (epochs, batch) = start(net, X.shape, seed), EPOCHS[task]
     fitted = fit(net, begin, X, y, update=update, epochs=epochs, batch=batch, seed=seed, watch=watch, progress=False)
     return net, fitted.params
@@ -180,7 +181,7 @@ def slice() -> list[float]:
             start(net, X.shape, 0),
             X,
             y,
-            update=Clip(largest, Momentum(rate)),
+            update=Chain(Clip(largest), Momentum(rate)),
             epochs=1,
             batch=32,
             watch=lambda step: found.append(round(step.loss, 4)),

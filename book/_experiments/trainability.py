@@ -15,7 +15,8 @@ from sklearn.model_selection import train_test_split
 
 from mathdl.errors import NonFinite
 from mathdl.layers import Affine, ReLU, Tanh
-from mathdl.network import Momentum, Network, accuracy, fit
+from mathdl.network import Network, accuracy, fit
+from mathdl.optim import Momentum
 
 DEPTHS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96)
 GAINS = tuple(round(0.5 + 0.1 * k, 1) for k in range(20))

@@ -17,9 +17,24 @@
   document.fonts?.ready.then(reach);
   reach();
 
-  // On paper nothing can be unfolded.
+  // A figure made by md.plot.moving plays where its address ends on #play; a new query makes it begin again.
+  const stills = [];
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  for (const image of calm ? [] : document.querySelectorAll("figure.moving img")) {
+    const still = image.src, button = document.createElement("button");
+    button.type = "button";
+    button.className = "play";
+    button.textContent = "Play";
+    button.setAttribute("aria-label", `Play: ${image.closest("figure").querySelector("figcaption .caption-number")?.textContent.trim() || "the figure"}`);
+    button.addEventListener("click", () => { image.src = `${still}?${Date.now()}#play`; });
+    image.after(button);
+    stills.push(() => { if (image.src !== still) image.src = still; });
+  }
+
+  // On paper nothing moves, and nothing can be unfolded.
   let folded = [];
   addEventListener("beforeprint", () => {
+    for (const still of stills) still();
     folded = [...document.querySelectorAll("details:not([open])")];
     for (const fold of folded) fold.open = true;
   });

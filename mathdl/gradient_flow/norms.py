@@ -14,7 +14,7 @@ import numpy as np
 from mathdl.arrays import want_integer
 from mathdl.layers.layer import Loss, Params
 from mathdl.network import Network, Step
-from mathdl.network.optimizers import norm
+from mathdl.optim.optimizer import norm
 
 __all__ = ["Flow", "Recorder", "flow"]
 

@@ -6,16 +6,13 @@ Explained in the chapter *Backpropagation*.
 from __future__ import annotations
 
 from mathdl.network.composition import Network
-from mathdl.network.optimizers import Clip, Momentum
 from mathdl.network.storage import load, save
 from mathdl.network.summary import Summary
 from mathdl.network.training import Fitted, History, Step, accuracy, fit, predict
 
 __all__ = [
-    "Clip",
     "Fitted",
     "History",
-    "Momentum",
     "Network",
     "Step",
     "Summary",

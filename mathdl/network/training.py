@@ -5,6 +5,7 @@ Explained in the chapter *Backpropagation*.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import describe
-from mathdl.autodiff.trees import build, leaves, mapped
+from mathdl.arrays import describe, is_finite, want_integer
+from mathdl.autodiff.trees import leaves, mapped
 from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers.classification import CrossEntropy
 from mathdl.layers.layer import Loss, Params
 from mathdl.network.composition import Network
-from mathdl.network.optimizers import Momentum, Optimizer, check_optimizer
+from mathdl.optim.arena import Arena
+from mathdl.optim.first_order import Momentum
+from mathdl.optim.optimizer import Optimizer, check_optimizer
 
 __all__ = ["Fitted", "History", "Step", "accuracy", "fit", "predict"]
 
@@ -71,11 +74,15 @@ class Fitted(NamedTuple):
         on, take ``params`` and the network that `fit` was given: this one would drop nothing, and keep its statistics.
     params : dict of str to dict of str to ndarray
     history : History
+    state : dict
+        Of the whole training after its last full epoch, the optimizer's included: what `fit` takes for ``resume``, and
+        `mathdl.optim.save` writes to a file.
     """
 
     network: Network
     params: dict[str, Any]
     history: History
+    state: dict[str, Any]
 
 
 class Step(NamedTuple):
@@ -100,7 +107,7 @@ class Step(NamedTuple):
 
 def fit(
     network: Network,
-    params: Params,
+    params: Params | None,
     X: Any,
     targets: Any,
     *,
@@ -113,6 +120,7 @@ def fit(
     patience: int | None = None,
     watch: Callable[[Step], None] | None = None,
     progress: bool = True,
+    resume: dict[str, Any] | None = None,
 ) -> Fitted:
     """Train a network: in each epoch all data pass once, in random order, and each batch of them makes one step.
 
@@ -125,16 +133,16 @@ def fit(
     network : Network
     params : dict of str to dict of str to ndarray
         To begin with, such as ``network.initial(X.shape, rng=0)``. They are not changed. An array that stands in two
-        places is two parameters: each is trained by itself.
+        places is two parameters: each is trained by itself. ``None`` with ``resume``, which has them.
     X : ndarray, shape (N, ...)
     targets : ndarray
         N labels, or whatever the loss takes.
     loss : Loss, optional
         ``CrossEntropy()`` unless told otherwise.
     update : Optimizer, optional
-        Has the methods of `Momentum`, which is the default.
+        One of `mathdl.optim`, or whatever has its methods; ``Momentum()`` unless told otherwise.
     epochs, batch : int
-        How often all data pass, and how many make a step: at most so many.
+        How often all data pass, those before ``resume`` included, and how many make a step: at most so many.
     seed : int
         Of the order of the data, and of what is dropped.
     validation : tuple (X, targets), optional
@@ -145,6 +153,9 @@ def fit(
         Called with a `Step` after each step.
     progress : bool
         Whether to show a bar.
+    resume : dict, optional
+        The ``state`` of an earlier training, to go on with: with the same data, loss and optimizer the result is, bit
+        for bit, that of one training without a break. The order of the data goes on too, whatever the seed.
 
     Returns
     -------
@@ -176,39 +187,45 @@ def fit(
     loss = CrossEntropy() if loss is None else loss
     update = Momentum() if update is None else update
     _check_kinds(network, loss, update)
-    _check_numbers(epochs=(epochs, 1), batch=(batch, 1), seed=(seed, 0))
+    for name, value, least in (("epochs", epochs, 1), ("batch", batch, 1), ("seed", seed, 0)):
+        want_integer(value, name, least)
     if patience is not None:
-        _check_numbers(patience=(patience, 1))
+        want_integer(patience, "patience", 1)
         if validation is None:
             raise InvalidInput("validation", "None", "data for validation, since there is patience")
-    own, vector = _in_one_vector(_finite_params(network, params))
+    begin: dict[str, Any] = _resumed(resume, params) if resume is not None else {"params": params}
+    own, arena = _own(_finite_params(network, begin["params"]), update)
     X, targets = _accepted(network, own, X, targets, loss, "X", "targets")
     if validation is not None:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InvalidInput("validation", describe(validation), "a pair (X, targets)")
         validation = _accepted(network, own, *validation, loss, "validation[0]", "validation[1]")
 
-    run, history = _Run(network, own, vector, update, loss, np.random.default_rng(seed), watch), History()
-    best: tuple[Network, dict[str, Any]] | None = None
+    run = _Run(network, own, arena, update, loss, np.random.default_rng(seed), watch)
+    history, best = History(**begin.get("history", {})), begin.get("best")
+    if resume is not None:
+        run.go_on(begin)
+    state = run.state_after(history, best)
     count = math.ceil(len(X) / batch)
     with _bar(progress, epochs * count) as bar, np.errstate(**_QUIET):
+        bar.update(len(history.loss) * count)
         try:
-            for epoch in range(epochs):
+            for epoch in range(len(history.loss), epochs):
+                if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
+                    break
                 trained = run.epoch(X, targets, epoch, count, bar)
                 validated = run.validated(*validation, epoch, count) if validation is not None else ()
                 history.note(*trained, *validated)
                 bar.set_postfix(history.last())
-                if patience is None:
-                    continue
                 losses = history.validation_loss
-                if history.best is None or losses[-1] < losses[history.best]:
-                    history.best, best = epoch, (run.evaluating(), mapped(np.copy, own))
-                elif epoch - history.best >= patience:
-                    break
+                if patience is not None and (history.best is None or losses[-1] < losses[history.best]):
+                    history.best, best = epoch, {"params": mapped(np.copy, own), "measured": run.measured}
+                state = run.state_after(history, best)
         except KeyboardInterrupt:
             said = f"interrupted after {run.steps} steps, in epoch {len(history.loss)}: what was trained so far is kept"
             warnings.warn(said, RuntimeWarning, stacklevel=2)
-    return Fitted(*(best or (run.evaluating(), own)), history)
+    kept = best or {"params": own, "measured": run.measured}
+    return Fitted(network.evaluating(kept["measured"]), kept["params"], history, state)
 
 
 @dataclass
@@ -217,7 +234,7 @@ class _Run:
 
     network: Network
     params: dict[str, Any]  # of its own: steps are added in place
-    vector: Any  # the memory of all of them, or None
+    arena: Arena | None  # the memory of all of them, where steps are made in place
     update: Optimizer
     loss: Loss
     rng: np.random.Generator
@@ -226,11 +243,18 @@ class _Run:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        if not hasattr(self.update, "advance"):
-            self.vector = None
-        self.state = self.update.initial(self.params if self.vector is None else self.vector)
+        self.state = self.update.initial(self.params if self.arena is None else self.arena.vector)
         self.redraws = self.network.redrawn(np.random.default_rng()) is not self.network
-        self.gathered = None if self.vector is None else np.empty_like(self.vector)
+
+    def state_after(self, history: History, best: Any) -> dict[str, Any]:
+        """All that the rest of the training depends on, as a tree that can be saved."""
+        parts = {"params": self.params, "optimizer": self.state, "measured": self.measured, "steps": self.steps}
+        now = {**parts, "rng": self.rng.bit_generator.state, "history": vars(history), "best": best}
+        return copy.deepcopy(now)
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        self.state, self.measured, self.steps = state["optimizer"], state["measured"], state["steps"]
+        self.rng.bit_generator.state = state["rng"]
 
     def epoch(self, X: Any, targets: Any, epoch: int, count: int, bar: Any) -> tuple[float, float]:
         """All data once, in batches: the mean loss, and the share of right labels (or NaN)."""
@@ -260,17 +284,19 @@ class _Run:
         return float(value), _right(y, t)
 
     def _finite(self, gradient: Any) -> bool:
-        if self.vector is None:
+        if self.arena is None:
             return _finite(gradient)
-        np.concatenate([leaf.ravel() for leaf in leaves(gradient)], out=self.gathered)
-        return _finite(self.gathered)
+        return is_finite(np.concatenate([leaf.ravel() for leaf in leaves(gradient)], out=self.arena.gathered))
 
     def _advance(self, gradient: Any) -> None:
-        if self.vector is None:
+        if self.arena is None:
+            gradient = mapped(lambda g, p: g.astype(p.dtype, copy=False), gradient, self.params)
             step, self.state = self.update.update(gradient, self.state, self.params)
             mapped(np.add, self.params, step, self.params)
         else:
-            self.state = self.update.advance(self.gathered, self.state, self.vector)  # type: ignore[attr-defined]
+            self.state = self.update.advance(  # type: ignore[attr-defined]
+                self.arena.gathered, self.state, self.arena.vector
+            )
 
     def _average(self, measured: Any) -> None:
         """Of the first hundred batches all count alike; later ones fade as they get old."""
@@ -379,18 +405,12 @@ def _finite_params(network: Network, params: Params) -> dict[str, Any]:
     return checked
 
 
-def _in_one_vector(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """A copy of the parameters whose arrays share one vector, and the vector; None where they have several types.
-
-    An update is then a few passes over one array, however many layers there are.
-    """
-    arrays = leaves(params)
-    if len({array.dtype for array in arrays}) != 1:
+def _own(params: dict[str, Any], update: Any) -> tuple[dict[str, Any], Arena | None]:
+    """A copy of the parameters, in one vector where the optimizer makes steps in place, and they have one type."""
+    if not hasattr(update, "advance") or len({np.asarray(array).dtype for array in leaves(params)}) != 1:
         return mapped(np.array, params), None
-    vector = np.concatenate([np.ravel(array) for array in arrays])
-    ends = np.cumsum([array.size for array in arrays])
-    views = zip(np.split(vector, ends[:-1]), arrays, strict=True)
-    return build(params, iter([view.reshape(array.shape) for view, array in views])), vector
+    arena = Arena(params)
+    return arena.params, arena
 
 
 def _accepted(
@@ -425,10 +445,14 @@ def _check_kinds(network: Any, loss: Any, update: Any) -> None:
     check_optimizer(update, "update")
 
 
-def _check_numbers(**numbers: tuple[Any, int]) -> None:
-    for name, (value, least) in numbers.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise InvalidInput(name, repr(value), f"an integer, at least {least}")
+def _resumed(state: Any, params: Any) -> dict[str, Any]:
+    """A copy of the state of a training, or `InvalidInput`."""
+    parts = {"params", "optimizer", "measured", "steps", "rng", "history", "best"}
+    if not isinstance(state, dict) or state.keys() != parts:
+        raise InvalidInput("resume", describe(state), "the state of a training: fitted.state")
+    if params is not None:
+        raise InvalidInput("params", describe(params), "None: they go on from where resume has them")
+    return copy.deepcopy(state)
 
 
 def _right(y: Any, targets: Any) -> float:
@@ -439,10 +463,7 @@ def _right(y: Any, targets: Any) -> float:
 
 # -------------------------------------------------------------------------------------------- when something goes wrong
 def _finite(tree: Any) -> bool:
-    """Whether all numbers are finite; their squares tell in one pass, unless they overflow, which is looked into."""
-    if isinstance(tree, dict):
-        return all(map(_finite, tree.values()))
-    return math.isfinite(np.vdot(tree, tree)) or bool(np.all(np.isfinite(tree)))
+    return all(map(_finite, tree.values())) if isinstance(tree, dict) else is_finite(tree)
 
 
 def _not_finite(

@@ -7,6 +7,7 @@ Explained in Part 4.
 
 from __future__ import annotations
 
+from mathdl.optim.arena import Arena
 from mathdl.optim.composition import L2, Averaged, Chain, Clip, Decay, Split
 from mathdl.optim.first_order import (
     AdaGrad,
@@ -31,6 +32,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Arena",
     "Averaged",
     "Chain",
     "Clip",

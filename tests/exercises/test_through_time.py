@@ -59,11 +59,11 @@ def exponents(M: Any) -> Any:
 
 
 def clip(gradients: Any, largest: Any) -> Any:
-    """The package's optimizer, with a step of length one against what it is given."""
+    """The package's own."""
     tree = {str(k): g for k, g in enumerate(gradients)}
-    optimizer = md.network.Clip(largest, md.network.Momentum(rate=1.0, decay=0.0))
-    step, _ = optimizer.update(tree, optimizer.initial(tree), tree)
-    return np.concatenate([-step[key].ravel() for key in tree])
+    part = md.optim.Clip(largest)
+    cut, _ = part.update(tree, part.initial(tree), tree)
+    return np.concatenate([cut[key].ravel() for key in tree])
 
 
 RIGHT: dict[str, Any] = {

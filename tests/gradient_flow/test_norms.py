@@ -10,7 +10,8 @@ from mathdl import layers
 from mathdl.autodiff.trees import mapped
 from mathdl.errors import InvalidInput
 from mathdl.gradient_flow import Recorder, flow
-from mathdl.network import Momentum, Network, fit
+from mathdl.network import Network, fit
+from mathdl.optim import Momentum
 
 NET = Network(a=layers.Affine(5), bend=layers.Tanh(), b=layers.Affine(3))
 X = np.random.default_rng(0).normal(size=(7, 4))
@@ -94,9 +95,7 @@ def test_a_recorder_sees_the_gradient_before_it_is_used_up_in_nested_networks_to
     class Steps:
         """The same, without a method that writes into its arguments."""
 
-        initial = Momentum.initial
-        update = Momentum.update
-        rate, decay = 0.1, 0.9
+        initial, update = staticmethod(Momentum(0.1).initial), staticmethod(Momentum(0.1).update)
 
     inner = Network(a=layers.Affine(5), bend=layers.Tanh(), around=layers.Residual(layers.Affine(5)))
     network = Network(inner=inner, bend=layers.ReLU(), out=layers.Affine(3))

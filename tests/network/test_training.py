@@ -12,7 +12,8 @@ import mathdl as md
 from mathdl import layers
 from mathdl.autodiff.trees import leaves, mapped
 from mathdl.errors import InvalidInput, NonFinite
-from mathdl.network import Momentum, Network, accuracy, fit, predict
+from mathdl.network import Network, accuracy, fit, predict
+from mathdl.optim import Adam, Averaged, Chain, Clip, Momentum, NAdam, load, save, warm_up
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(23, 4))
@@ -28,7 +29,7 @@ def same(one, other):
 
 # --------------------------------------------------------------------------------------------------------------- steps
 def test_momentum_is_its_formula():
-    momentum, params = Momentum(rate=0.1, decay=0.5), {"a": np.array([1.0]), "b": [np.array([2.0])]}
+    momentum, params = Momentum(rate=0.1, beta=0.5), {"a": np.array([1.0]), "b": [np.array([2.0])]}
     gradient = {"b": [np.array([3.0])], "a": np.array([4.0])}  # in another order
     step, state = momentum.update(gradient, momentum.initial(params), params)
     np.testing.assert_allclose([step["a"][0], step["b"][0][0]], [-0.4, -0.3])
@@ -69,6 +70,55 @@ def test_the_way_in_place_and_the_way_of_trees_are_the_same_bit_by_bit():
     in_place, of_trees = (fit(NET, PARAMS, X, LABELS, update=update, **QUICK) for update in (Momentum(), OfTrees()))
     assert same(in_place.params, of_trees.params)
     assert in_place.history == of_trees.history
+
+
+NOISY = Network(
+    norm=layers.BatchNorm(), hidden=layers.Affine(5), gate=layers.Tanh(), drop=layers.Dropout(0.3), out=layers.Affine(3)
+)
+UPDATES = {
+    "momentum": Momentum(0.05),
+    "of trees": OfTrees(),
+    "chain": Chain(Clip(0.1), Momentum(0.05)),
+    "Adam, warmed up": Adam(warm_up(0.01, steps=7)),
+    "NAdam, averaged": Averaged(NAdam(0.01), beta=0.9),
+}
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_a_resumed_training_is_bit_by_bit_that_without_a_break(update, tmp_path):
+    options = {"update": UPDATES[update], "batch": 8, "progress": False, "validation": (X, LABELS), "patience": 4}
+    start = NOISY.initial(X.shape)
+    whole = fit(NOISY, start, X, LABELS, epochs=6, seed=3, **options)
+    part = fit(NOISY, start, X, LABELS, epochs=2, seed=3, **options)
+    save(tmp_path / "state", part.state)
+    rest = fit(NOISY, None, X, LABELS, epochs=6, resume=load(tmp_path / "state"), **options)
+    assert same(rest.params, whole.params)
+    assert rest.history == whole.history
+    assert same(rest.network.layers["norm"].statistics, whole.network.layers["norm"].statistics)
+    save(tmp_path / "a", rest.state)
+    save(tmp_path / "b", whole.state)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    once_more = fit(NOISY, None, X, LABELS, epochs=6, resume=part.state, **options)  # which has not been written into
+    assert same(once_more.params, whole.params)
+    assert not same(fit(NOISY, part.params, X, LABELS, epochs=4, seed=3, **options).params, whole.params)
+
+
+def test_an_interrupted_training_goes_on_from_its_last_whole_epoch():
+    def interrupt(step):
+        if (step.epoch, step.batch) == (1, 1):
+            raise KeyboardInterrupt
+
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        broken = fit(NET, PARAMS, X, LABELS, watch=interrupt, **QUICK)
+    again = fit(NET, None, X, LABELS, resume=broken.state, **QUICK)
+    assert same(again.params, fit(NET, PARAMS, X, LABELS, **QUICK).params)
+
+
+def test_a_training_that_is_over_is_not_trained_further():
+    done = fit(NET, PARAMS, X, LABELS, **QUICK)
+    again = fit(NET, None, X, LABELS, resume=done.state, **QUICK)
+    assert same(again.params, done.params)
+    assert again.history == done.history
 
 
 def test_parameters_of_two_precisions_keep_them():
@@ -473,12 +523,24 @@ BAD = {
     "labels one-hot": (lambda: accuracy(NET, PARAMS, X, np.eye(3)[LABELS]), r"labels: got an array of float64"),
     "rate of truth": (lambda: Momentum(True), r"rate: got True"),
     "rate": (lambda: Momentum(-0.1), r"rate: got -0\.1; wanted a number, at least 0"),
-    "decay": (lambda: Momentum(decay=1.0), r"decay: got 1\.0; wanted a number, at least 0 and less than 1"),
+    "beta": (lambda: Momentum(beta=1.0), r"beta: got 1\.0; wanted a number, at least 0 and less than 1"),
+    "resume nothing": (
+        lambda: fit(NET, None, X, LABELS, resume={"params": PARAMS}),
+        r"^resume: got a dict of length 1; wanted the state of a training",
+    ),
+    "resume with other parameters": (
+        lambda: fit(NET, PARAMS, X, LABELS, resume=fit(NET, PARAMS, X, LABELS, **QUICK).state),
+        r"^params: got a dict of length 2; wanted None",
+    ),
+    "resume with another optimizer": (
+        lambda: fit(NET, None, X, LABELS, resume=fit(NET, PARAMS, X, LABELS, **QUICK).state, update=Adam(), epochs=5),
+        r"^state: got the keys \['step', 'velocity'\]; wanted what Adam.initial",
+    ),
     "accuracy of nothing": (lambda: accuracy(NET, PARAMS, X[:0], LABELS[:0]), r"X: got no rows"),
     "one label": (lambda: accuracy(NET, PARAMS, X, np.array(1)), r"labels: got an array of int64 with shape \(\)"),
     "other tree": (
         lambda: Momentum().update({"a": X}, {"b": X}, {"a": X}),
-        r"tree 2, at tree: got the keys \['a'\]; wanted the keys \['b'\], as in the first",
+        r"state: got the keys \['b'\]; wanted what Momentum.initial\(params\) gives",
     ),
 }
 
