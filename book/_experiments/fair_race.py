@@ -14,11 +14,26 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from mathdl.errors import NonFinite
+from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers import Affine, CrossEntropy, Tanh
-from mathdl.network import Network, accuracy, fit
-import mathdl.optim as _o
-from mathdl.optim import AdaGrad, Adam, AdamW, AMSGrad, GradientDescent, Lion, Momentum, NAdam, Nesterov, RMSprop, Split
+from mathdl.network import Network, Step, accuracy, fit
+from mathdl.optim import (
+    KFAC,
+    SOAP,
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    GradientDescent,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    Nesterov,
+    RMSprop,
+    Shampoo,
+    Split,
+)
 
 GUESSING = math.log(10)  # the loss of one who knows nothing: what a training that broke off, or got worse, counts as
 EPOCHS, BATCH = 10, 32
@@ -29,6 +44,8 @@ TARGET = 0.15  # a validation loss: who is there first?
 FIRST_TRIAL = 1000  # seeds of trials begin here, so that those of the race, from 0, are fresh
 POSITIONS = np.random.default_rng(21).random(TRIALS)  # where in its range each trial's rate lies: the same for all
 CHANGED_RATES, CHANGED_SEEDS = 13, 5  # in the races under other conditions: rates on a grid over the same decades
+
+NET = Network(hidden=Affine(32), bend=Tanh(), out=Affine(10))
 
 
 class Runner(NamedTuple):
@@ -58,11 +75,13 @@ RUNNERS = {
     "AdamW": Runner(AdamW, 0.001),
     "NAdam": Runner(NAdam, 0.002),
     "Lion": Runner(Lion, 0.0001),
+    "Muon": Runner(_split(Muon), 0.02),
+    "Shampoo": Runner(_split(Shampoo), 0.1),
+    "SOAP": Runner(_split(SOAP), 0.003),
+    "K-FAC": Runner(lambda rate: KFAC(NET, rate), 0.1),
 }
-for _n, _c in (("Muon", 0.02), ("Shampoo", 0.1), ("SOAP", 0.003)):
-    if hasattr(_o, _n):
-        RUNNERS[_n] = Runner(_split(getattr(_o, _n)), _c)
-SHORT = [name for name in ("gradient descent", "momentum", "Adam", "Lion", "Muon", "SOAP") if name in RUNNERS]
+SHORT = ("gradient descent", "momentum", "Adam", "Lion", "Muon", "SOAP", "K-FAC")
+
 
 # ----------------------------------------------------------------------------------------------------------- the track
 class World(NamedTuple):
@@ -98,13 +117,11 @@ def units() -> Any:
 
 WORLDS = {
     "as it is": World(),
-    "batches of 4": World(batch=4),
+    "batches of 8": World(batch=8),
     "batches of 256": World(batch=256),
     "rotated": World(matrix=rotation()),
     "one column × 30": World(matrix=units()),
 }
-
-NET = Network(hidden=Affine(32), bend=Tanh(), out=Affine(10))
 
 
 class Training(NamedTuple):
@@ -131,14 +148,39 @@ def train(optimizer: Any, seed: int, world: World = WORLDS["as it is"], watch: b
         if len(steps) % EVERY == 0:
             curve.append(_loss(step.params, X_val, y_val))
 
+    begin, end = EVERY - 1, None
     try:
-        fitted = fit(
-            NET, params, X, y, update=optimizer, epochs=epochs, batch=world.batch, seed=seed,
-            watch=look if watch else None, progress=False,
-        )
+        run_through = of_batches if isinstance(optimizer, KFAC) else of_gradients
+        end = run_through(optimizer, params, X, y, epochs, world.batch, seed, look if watch else None)
     except NonFinite:
-        return Training(GUESSING, None, steps[EVERY - 1 :: EVERY], curve)
-    return Training(_loss(fitted.params, X_val, y_val), fitted.params, steps[EVERY - 1 :: EVERY], curve)
+        pass
+    loss = GUESSING if end is None else _loss(end, X_val, y_val)
+    return Training(loss, end, steps[begin::EVERY], curve)
+
+
+def of_gradients(optimizer: Any, params: Any, X: Any, y: Any, epochs: int, batch: int, seed: int, watch: Any) -> Any:
+    """The parameters after a training with an optimizer that asks for gradients."""
+    fitted = fit(
+        NET, params, X, y, update=optimizer, epochs=epochs, batch=batch, seed=seed, watch=watch, progress=False
+    )
+    return fitted.params
+
+
+def of_batches(optimizer: Any, params: Any, X: Any, y: Any, epochs: int, batch: int, seed: int, watch: Any) -> Any:
+    """The same with one that asks for a batch; the batches are those that `fit` makes."""
+    rng, state, count = np.random.default_rng(seed), optimizer.initial(params), math.ceil(len(X) / batch)
+    for epoch in range(epochs):
+        for k, rows in enumerate(np.array_split(rng.permutation(len(X)), count)):
+            try:
+                step, state = optimizer.update((X[rows], y[rows]), state, params)
+            except InvalidInput as error:
+                raise NonFinite("gradient", "not finite", epoch, k, str(error)) from error
+            params = {
+                layer: {key: array + step[layer][key] for key, array in own.items()} for layer, own in params.items()
+            }
+            if watch is not None:
+                watch(Step(epoch, k, math.nan, {}, params))
+    return params
 
 
 def _loss(params: Any, X: Any, y: Any) -> float:
