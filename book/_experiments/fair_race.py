@@ -99,9 +99,7 @@ def digits() -> dict[str, tuple[Any, Any]]:
     """Images and labels: three fifths to train with, a fifth to choose with, and a fifth for the end."""
     images, labels = load_digits(return_X_y=True)
     X, X_rest, y, y_rest = train_test_split(images / 16, labels, test_size=720, stratify=labels, random_state=0)
-    X_val, X_test, y_val, y_test = train_test_split(
-        X_rest, y_rest, test_size=360, stratify=y_rest, random_state=0
-    )
+    X_val, X_test, y_val, y_test = train_test_split(X_rest, y_rest, test_size=360, stratify=y_rest, random_state=0)
     return {"train": (X, y), "validation": (X_val, y_val), "test": (X_test, y_test)}
 
 
@@ -133,7 +131,9 @@ class Training(NamedTuple):
     curve: list[float]
 
 
-def train(optimizer: Any, seed: int, world: World = WORLDS["as it is"], watch: bool = False, epochs: int = EPOCHS) -> Training:
+def train(
+    optimizer: Any, seed: int, world: World = WORLDS["as it is"], watch: bool = False, epochs: int = EPOCHS
+) -> Training:
     """Train with one optimizer; the seed decides the first weights and the order of the images, for all alike."""
     (X, y), (X_val, y_val) = digits()["train"], digits()["validation"]
     params = NET.initial(X.shape, rng=seed)
@@ -193,9 +193,7 @@ def _loss(params: Any, X: Any, y: Any) -> float:
 def search(name: str, trials: int = TRIALS) -> list[float]:
     """The validation losses of an optimizer's trials, each with a seed of its own."""
     runner = RUNNERS[name]
-    return [
-        round(train(runner.make(rate), FIRST_TRIAL + k).loss, 4) for k, rate in enumerate(runner.rates(trials))
-    ]
+    return [round(train(runner.make(rate), FIRST_TRIAL + k).loss, 4) for k, rate in enumerate(runner.rates(trials))]
 
 
 def chosen(name: str, losses: list[float]) -> float:

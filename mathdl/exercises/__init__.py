@@ -34,6 +34,7 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
+    "fair_race",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
