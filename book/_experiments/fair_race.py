@@ -43,7 +43,7 @@ EVERY = 4  # steps between two looks at the validation loss
 TARGET = 0.15  # a validation loss: who is there first?
 FIRST_TRIAL = 1000  # seeds of trials begin here, so that those of the race, from 0, are fresh
 POSITIONS = np.random.default_rng(21).random(TRIALS)  # where in its range each trial's rate lies: the same for all
-CHANGED_RATES, CHANGED_SEEDS = 13, 5  # in the races under other conditions: rates on a grid over the same decades
+CHANGED_RATES, CHANGED_TRIALS, CHANGED_SEEDS = 9, 2, 5  # under other conditions: rates on a grid, twice each
 
 NET = Network(hidden=Affine(32), bend=Tanh(), out=Affine(10))
 
@@ -237,7 +237,8 @@ def changed(name: str, world: World) -> dict[str, Any]:
     """The same in another world, shorter: rates on a grid, and the validation losses of a few fresh seeds."""
     runner = RUNNERS[name]
     rates = [float(f"{r:.3g}") for r in runner.centre * 10 ** np.linspace(-DECADES / 2, DECADES / 2, CHANGED_RATES)]
-    losses = [train(runner.make(rate), FIRST_TRIAL, world).loss for rate in rates]
+    trials = range(FIRST_TRIAL, FIRST_TRIAL + CHANGED_TRIALS)
+    losses = [sum(train(runner.make(rate), seed, world).loss for seed in trials) for rate in rates]
     rate = rates[int(np.argmin(losses))]
     return {
         "rate": rate,
