@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mathdl.optim.arena import Arena
 from mathdl.optim.composition import L2, Averaged, Chain, Clip, Decay, Split
+from mathdl.optim.curvature import GaussNewton, LevenbergMarquardt, Minimum, NaturalGradient, Newton, lbfgs
 from mathdl.optim.first_order import (
     AdaGrad,
     Adam,
@@ -21,13 +22,17 @@ from mathdl.optim.first_order import (
     Nesterov,
     RMSprop,
 )
+from mathdl.optim.kfac import KFAC
+from mathdl.optim.matrices import SOAP, Muon, Shampoo, orthogonalised
 from mathdl.optim.optimizer import Optimizer, norm
 from mathdl.optim.running import Descent, as_map, minimise
 from mathdl.optim.schedules import constant, cosine, one_cycle, staircase, warm_up
 from mathdl.optim.storage import load, save
 
 __all__ = [
+    "KFAC",
     "L2",
+    "SOAP",
     "AMSGrad",
     "AdaGrad",
     "Adam",
@@ -38,21 +43,30 @@ __all__ = [
     "Clip",
     "Decay",
     "Descent",
+    "GaussNewton",
     "GradientDescent",
+    "LevenbergMarquardt",
     "Lion",
+    "Minimum",
     "Momentum",
+    "Muon",
     "NAdam",
+    "NaturalGradient",
     "Nesterov",
+    "Newton",
     "Optimizer",
     "RMSprop",
+    "Shampoo",
     "Split",
     "as_map",
     "constant",
     "cosine",
+    "lbfgs",
     "load",
     "minimise",
     "norm",
     "one_cycle",
+    "orthogonalised",
     "save",
     "staircase",
     "warm_up",

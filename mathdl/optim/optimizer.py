@@ -54,7 +54,9 @@ class Range(NamedTuple):
         return is_number(value) and self.least <= value < self.below and not (self.open and value == self.least)
 
     def __str__(self) -> str:
-        least = "positive" if self.open else f"at least {self.least:g}"
+        least = f"at least {self.least:g}"
+        if self.open:
+            least = f"more than {self.least:g}" if self.least else "positive"
         most = "" if self.below == math.inf else f" and less than {self.below:g}"
         return f"a number, {least}{most}" + (", or a schedule: a function of the step" if self.schedule else "")
 
