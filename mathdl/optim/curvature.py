@@ -21,7 +21,7 @@ from mathdl.autodiff.trees import inputs, leaves, places
 from mathdl.errors import InvalidInput
 from mathdl.layers.classification import CrossEntropy, probabilities
 from mathdl.optim.matrices import OneOf
-from mathdl.optim.optimizer import NOT_NEGATIVE, POSITIVE, RATE, Range, Schedule, Settings, at_step
+from mathdl.optim.optimizer import NOT_NEGATIVE, POSITIVE, RATE, Range, Schedule, Settings, at_step, norm
 
 __all__ = ["GaussNewton", "LevenbergMarquardt", "Minimum", "NaturalGradient", "Newton", "lbfgs"]
 
@@ -80,7 +80,7 @@ class Newton(OfFunctions):
     ranges: ClassVar = {"damping": NOT_NEGATIVE, "rate": RATE}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
+        x, unflatten = _vector(params, function)
         value, g = value_and_grad(lambda v: function(unflatten(v)))(x)
         _want_finite(value, "function(params)")
         _want_finite_parts(g, "gradient", params, unflatten)
@@ -128,8 +128,8 @@ class GaussNewton(OfFunctions):
     ranges: ClassVar = {"rate": RATE}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
-        r, J = _linearised(function, x, unflatten, params)
+        x, unflatten = _vector(params, function)
+        _, r, J = _linearised(function, x, unflatten, params)
         s = _least_squares(J, -r)
         return unflatten(at_step(self.rate, _count(state)) * s), {"step": _count(state) + 1}
 
@@ -188,14 +188,13 @@ class LevenbergMarquardt(OfFunctions):
         return {**super().initial(params), "damping": self.damping, "accepted": 0}
 
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
-        x, unflatten = _vector(params)
-        r, J = _linearised(function, x, unflatten, params)
+        x, unflatten = _vector(params, function)
+        f, r, J = _linearised(function, x, unflatten, params)
         step, damping = _count(state, "damping", "accepted"), state["damping"]
         sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
         s = _least_squares(J, -r, damping * sizes)
         with np.errstate(all="ignore"):
-            after = function(unflatten(x + s))
-            better = np.sum(concrete(after) ** 2) <= np.sum(concrete(r) ** 2)  # False where it is not a number
+            better = norm(concrete(f(x + s))) <= norm(concrete(r))  # False where it is not a number
         if better:
             damping = max(damping / self.down, min(damping, LEAST))
             return unflatten(s), {"step": step + 1, "damping": damping, "accepted": state["accepted"] + 1}
@@ -256,8 +255,8 @@ class NaturalGradient(OfFunctions):
 
     def update(self, function: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         outputs, targets = _pair(function)
-        x, unflatten = _vector(params)
-        z, J = _linearised(outputs, x, unflatten, params, "outputs", flat=False)
+        x, unflatten = _vector(params, outputs)
+        _, z, J = _linearised(outputs, x, unflatten, params, "outputs", flat=False)
         if np.ndim(z) != 2 or not np.size(z):
             raise InvalidInput("outputs(params)", f"shape {np.shape(z)}", "shape (N, k): a row for each example")
         if self.model == "categorical":
@@ -343,7 +342,7 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
     want_integer(steps, "steps", 1)
     want_integer(memory, "memory", 1)
     want_number(tolerance, "tolerance", "a number, not negative", least=0.0)
-    x, unflatten = _vector(params)
+    x, unflatten = _vector(params, function)
     both = value_and_grad(lambda v: function(unflatten(v)))
 
     def computed(v: Any) -> tuple[float, Any]:
@@ -362,8 +361,10 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
 
 
 # --------------------------------------------------------------------------------------------- what they have in common
-def _vector(params: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The parameters as one vector, and the way back."""
+def _vector(params: Any, function: Any) -> tuple[Any, Function]:
+    """The parameters as one vector, and the way back to what the function takes."""
+    if not callable(function) or isinstance(function, type):
+        raise InvalidInput("function", describe(function), "a function of the parameters, in the gradient's place")
     kinds = {np.result_type(leaf) for leaf in inputs(params, "params")}
     if len(kinds) > 1:
         raise InvalidInput("params", f"arrays of {' and '.join(sorted(map(str, kinds)))}", "arrays of one type")
@@ -388,14 +389,14 @@ def _pair(both: Any) -> tuple[Function, Any]:
 
 def _linearised(
     function: Function, x: Any, unflatten: Function, params: Any, name: str = "residuals", flat: bool = True
-) -> tuple[Any, Any]:
-    """The function's values at the parameters, and their Jacobian: as a vector and a matrix where ``flat``."""
+) -> tuple[Function, Any, Any]:
+    """A function as one of a vector, its values at the parameters, and their Jacobian, a matrix where ``flat``."""
     f = returning_array(lambda v: function(unflatten(v)), name)
     r, J = f(x), jacobian(f)(x)
     _want_finite(r, f"{name}(params)")
     columns = np.isfinite(concrete(J)).reshape(-1, x.size).all(axis=0)
     _want_finite_parts(np.where(columns, 0.0, np.nan), f"the derivative of {name} by params", params, unflatten)
-    return (np.reshape(r, -1), np.reshape(J, (-1, x.size))) if flat else (r, J)
+    return (f, np.reshape(r, -1), np.reshape(J, (-1, x.size))) if flat else (f, r, J)
 
 
 def errors_of(z: Any, targets: Any) -> Any:
@@ -407,6 +408,7 @@ def errors_of(z: Any, targets: Any) -> Any:
 
 def _solved(H: Any, b: Any, damping: float, what: str) -> Any:
     """(H + damping I)⁻¹ b for a symmetric H, or an error where that is numerically singular."""
+    _want_finite(H, what)
     damped = H + damping * np.eye(len(b), dtype=b.dtype)
     sizes = np.abs(np.linalg.eigvalsh(concrete(damped)))
     if not np.min(sizes) > len(sizes) * np.finfo(b.dtype).eps * np.max(sizes):

@@ -6,7 +6,7 @@ Explained in the chapter *Curvature*.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from mathdl.arrays import describe
 from mathdl.autodiff.trees import mapped
 from mathdl.errors import InvalidInput
 from mathdl.layers.classification import CrossEntropy, probabilities
+from mathdl.layers.layer import Layer
 from mathdl.layers.linear import Affine
-from mathdl.network.composition import Network
 from mathdl.optim.curvature import OfFunctions, errors_of
 from mathdl.optim.matrices import OneOf
 from mathdl.optim.optimizer import POSITIVE, RATE, SHARE, Schedule, accept, at_step
+
+if TYPE_CHECKING:
+    from mathdl.network.composition import Network
 
 __all__ = ["KFAC"]
 
@@ -64,6 +67,7 @@ class KFAC(OfFunctions):
 
     Examples
     --------
+    >>> from mathdl.network import Network
     >>> network = Network(out=Affine(2))
     >>> kfac, params = KFAC(network, rate=1.0, damping=1e-6), network.initial((4, 1))
     >>> X, labels = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 1, 0, 1])
@@ -87,7 +91,7 @@ class KFAC(OfFunctions):
     }  # fmt: skip
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, Network):
+        if not isinstance(self.network, Layer) or not hasattr(self.network, "layers"):
             raise InvalidInput("network", describe(self.network), "a Network")
         for name, layer in self.network.layers.items():
             if layer.parameters and not isinstance(layer, Affine):
@@ -140,10 +144,8 @@ class KFAC(OfFunctions):
         accept(gradient, params)
         affine = {name: kept for name, kept in zip(self.network.layers, saved.kept, strict=True) if name in gradient}
         A = {name: _second_moment(_with_ones(kept[0], name)) for name, kept in affine.items()}
-        G = {name: np.zeros((len(own["b"]),) * 2, z.dtype) for name, own in gradient.items()}
-        for cotangent in possible:
-            for name, g in self._backward(params, saved.kept, cotangent)[1].items():
-                G[name] = G[name] + _second_moment(g)
+        each = [self._backward(params, saved.kept, cotangent)[1] for cotangent in possible]
+        G = {name: sum(_second_moment(cotangents[name]) for cotangents in each) for name in gradient}
         return gradient, A, G
 
     def _backward(self, params: Any, kept: Any, g: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -22,7 +22,7 @@ __all__ = ["Elementwise", "Optimizer", "Settings", "accept", "check_optimizer", 
 
 Schedule = Callable[[int], float]
 
-BLOCK = 16384  # numbers that a step in place treats at once: a few arrays of them fit into the cache
+BLOCK = 32768  # numbers that a step in place treats at once: a few arrays of them fit into the cache
 
 
 class Optimizer(Protocol):
@@ -112,7 +112,8 @@ class Elementwise(Settings):
 
     def now(self, state: Any) -> Now:
         """What this step has for all numbers alike."""
-        return Now(state["step"] + 1, at_step(self.rate, state["step"]), {})
+        step = self._moment(state, "step")
+        return Now(step + 1, at_step(self.rate, step), {})
 
     def initial(self, params: Any) -> dict[str, Any]:
         inputs(params, "params")
@@ -129,6 +130,13 @@ class Elementwise(Settings):
         step, *new = (build(params, iter(column)) for column in columns)
         return step, {"step": now.step, **now.kept, **dict(zip(self.moments, new, strict=True))}
 
+    def in_place(self, now: Now, g: Any, p: Any, *moments: Any) -> None:
+        """The same written into ``p`` and the moments; ``g`` is only read, and ``p`` written last."""
+        step, *new = self.rule(now, g, p, *moments)
+        for moment, value in zip(moments, new, strict=True):
+            moment[...] = value
+        p += step
+
     def advance(self, gradient: Any, state: Any, params: Any) -> dict[str, Any]:
         """One step in place: it is added to ``params``, and the state's arrays are written over.
 
@@ -141,29 +149,54 @@ class Elementwise(Settings):
         Raises
         ------
         InvalidInput
-            If the gradient is not finite, or does not fit; nothing is written then.
+            If the gradient is not finite, or something does not fit; nothing is written then.
         """
-        accept(gradient, params)
-        now = self.now(state)
-        old = [self._moment(state, name) for name in self.moments]
-        for begin in range(0, len(params), BLOCK):
-            part = slice(begin, begin + BLOCK)
-            p, moments = params[part], [moment[part] for moment in old]
-            step, *new = self.rule(now, gradient[part], p, *moments)
-            p += step
-            for moment, value in zip(moments, new, strict=True):
-                moment[...] = value
-        state.update(now.kept, step=now.step)
+        try:
+            old = [state[name] for name in self.moments]
+            if not _are_alike(params, gradient, *old) or not math.isfinite(gradient.dot(gradient)):
+                self._refuse(gradient, state, params)
+            now = self.now(state)
+        except (KeyError, TypeError, IndexError, AttributeError):
+            self._refuse(gradient, state, params)
+            raise
+        if params.size <= BLOCK:
+            self.in_place(now, gradient, params, *old)
+        else:
+            for begin in range(0, params.size, BLOCK):
+                self.in_place(now, *(array[begin : begin + BLOCK] for array in (gradient, params, *old)))
+        state["step"] = now.step
+        if now.kept:
+            state.update(now.kept)
         return state  # type: ignore[no-any-return]
 
+    def _refuse(self, gradient: Any, state: Any, params: Any) -> None:
+        """Say what it is that cannot be used; where all is well after all, nothing."""
+        if not isinstance(params, np.ndarray) or params.ndim != 1:
+            raise InvalidInput("params", describe(params), "a vector, for steps in place")
+        p, _ = accept(gradient, params)
+        for name in ("step", *self.moments):
+            moment = self._moment(state, name)
+            if name != "step":
+                check_kind([moment], p, params, f"state[{name!r}]")
+
     def _moment(self, state: Any, name: str) -> Any:
-        if not isinstance(state, dict) or "step" not in state or name not in state:
+        try:
+            return state[name]
+        except (KeyError, TypeError, IndexError):
             keys = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
-            raise InvalidInput("state", keys, f"what {type(self).__name__}.initial(params) gives")
-        return state[name]
+            raise InvalidInput("state", keys, f"what {type(self).__name__}.initial(params) gives") from None
 
 
 # --------------------------------------------------------------------------------------------------- what can be used
+def _are_alike(params: Any, *arrays: Any) -> bool:
+    """Whether all are vectors of one length and type, asked quickly; where it is not sure, it says no."""
+    shape, kind = params.shape, params.dtype
+    for array in arrays:  # all(...) would take three times as long
+        if array.shape != shape or array.dtype is not kind or type(array) is not np.ndarray:
+            return False
+    return len(shape) == 1
+
+
 def aligned(tree: Any, like: Any, name: str) -> list[Any]:
     """The leaves of a tree in the order of another's, or an error that says where the two differ."""
     if isinstance(like, dict):
@@ -183,7 +216,7 @@ def aligned(tree: Any, like: Any, name: str) -> list[Any]:
 def accept(gradient: Any, params: Any) -> tuple[list[Any], list[Any]]:
     """The leaves of parameters and of a gradient that fits them and is finite, or `InvalidInput`."""
     p = inputs(params, "params")
-    g = inputs(aligned(gradient, params, "gradient"), "gradient")
+    g = inputs(build(params, iter(aligned(gradient, params, "gradient"))), "gradient")
     check_kind(g, p, params, "gradient")
     for k, array in enumerate(g):
         if not isinstance(array, Followed) and not is_finite(array):

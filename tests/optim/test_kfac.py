@@ -175,6 +175,11 @@ def test_it_trains_a_network_faster_than_gradient_descent():
     assert value(found) < 0.5 * best
 
 
+def test_the_defaults():
+    wanted = "rate=0.1, damping=0.01, decay=0.95, beta=0.0, model='categorical')"
+    assert repr(KFAC(Network(out=Affine(2)))).endswith(wanted)
+
+
 # ------------------------------------------------------------------------------------------------- trees, states, types
 def test_layers_without_parameters_are_passed_and_the_order_of_keys_does_not_matter():
     net = Network(flat=layers.Reshape((2,)), hidden=Affine(3), gate=Tanh(), out=Affine(3))
@@ -234,6 +239,16 @@ def test_a_layer_that_nothing_reaches_does_not_move():
     step, _ = KFAC(NET).update((X, LABELS), KFAC(NET).initial(dead), dead)
     assert not step["hidden"]["W"].any()
     assert step["out"]["b"].any() or step["out"]["W"].any()
+
+
+def test_where_the_model_is_certain_and_wrong_there_is_still_a_step():
+    net, x = Network(out=Affine(2)), np.array([[1.0]])
+    params = {"out": {"W": np.array([[1e3], [-1e3]]), "b": np.zeros(2)}}
+    kfac = KFAC(net, rate=1.0, damping=0.04)
+    step, state = kfac.update((x, np.array([1])), kfac.initial(params), params)
+    assert not state["G"]["out"].any()
+    slope, A = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.ones((2, 2))
+    near(np.column_stack([step["out"]["W"], step["out"]["b"]]), -slope @ np.linalg.inv(A + 0.2 * np.eye(2)) / 0.2)
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

@@ -72,6 +72,16 @@ def test_the_steps_are_those_of_the_paper(name, shape):
         near(one, other)
 
 
+def test_the_defaults_are_those_of_the_authors():
+    muon = "rate=0.02, beta=0.95, weight_decay=0.0, steps=5, nesterov=True, scale='original'"
+    soap = "rate=0.003, beta1=0.95, beta2=0.95, epsilon=1e-08, every=10"
+    assert [repr(kind()) for kind in ALL.values()] == [
+        f"Muon({muon})",
+        "Shampoo(rate=0.1, epsilon=0.0001)",
+        f"SOAP({soap})",
+    ]
+
+
 # ---------------------------------------------------------------------------------------------------- orthogonalisation
 def polynomial(x, steps):
     for _ in range(steps):
@@ -101,6 +111,12 @@ def test_only_the_direction_of_a_matrix_counts_unless_it_is_nearly_zero():
         near(orthogonalised(scale * G), orthogonalised(G), 1e-12)
     near(orthogonalised(1e-9 * G), polynomial_of(1e-2 * G), 1e-9)  # divided by 1e-7, not by the norm
     assert not orthogonalised(np.zeros((2, 3))).any()
+    near(orthogonalised(G.tolist()), orthogonalised(G), 0.0)
+
+
+def test_near_zero_it_is_a_multiple_also_for_its_derivative():
+    J = md.jacobian(orthogonalised)(1e-16 * np.random.default_rng(3).normal(size=(2, 3)))
+    near(J.reshape(6, 6), 3.4445**5 / 1e-7 * np.eye(6))
 
 
 def polynomial_of(X):
@@ -224,6 +240,8 @@ def test_the_update_has_a_jacobian(name):
         optimizer.every = 100  # QR factors are not differentiated
     f, z = as_map(optimizer, lambda W: W**3 + W, W, state)
     near(md.jacobian(f)(z), md.numeric.jacobian(f, z).value, 1e-6)
+    if not name.endswith("each step"):
+        near(md.compile(f, z)(2 * z), f(2 * z))
 
 
 def test_in_a_network_they_get_the_matrices_and_another_gets_the_rest():
@@ -238,6 +256,15 @@ def test_in_a_network_they_get_the_matrices_and_another_gets_the_rest():
         assert step["W"].shape == (3, 2), name
         assert step["b"].any()
         assert np.any(alone[1] != one[0])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_there_may_be_no_matrix_at_all(name):
+    optimizer = ALL[name]()
+    step, state = optimizer.update([], optimizer.initial([]), [])
+    assert step == []
+    assert state == {"step": 1, **{moment: [] for moment in optimizer.moments}}
+    assert optimizer.update([], state, [])[1]["step"] == 2
 
 
 def test_a_chain_may_clip_in_front():

@@ -1,0 +1,252 @@
+"""What cannot be used is refused by name, before anything is written: gradients, states, trees, types and settings."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+from common import ELEMENTWISE, copied, made, same_bits, tree
+
+from mathdl import optim
+from mathdl.errors import InvalidInput
+
+NAMES = list(ELEMENTWISE)
+OPTIMIZERS = {
+    **{name: [(name, numbers)] for name, numbers in ELEMENTWISE.items()},
+    "Clip": [("Clip", {"largest": 1.0})],
+    "L2": [("L2", {"weight_decay": 0.1})],
+    "Decay": [("Decay", {"amount": 0.1})],
+    "Chain": [("Clip", {"largest": 1.0}), ("L2", {"weight_decay": 0.1}), ("Adam", {}), ("Decay", {"amount": 0.1})],
+}
+COMPOSED = {
+    **OPTIMIZERS,
+    "Averaged": optim.Averaged(optim.Adam()),
+    "Split": optim.Split(matrices=optim.Momentum(), others=optim.Adam()),
+}
+
+
+def optimizer_of(name):
+    return COMPOSED[name] if not isinstance(COMPOSED[name], list) else made(COMPOSED[name])
+
+
+def spoilt(value, *place):
+    """A gradient with one number replaced."""
+    gradient = tree(1)
+    array = gradient
+    for key in place[:-1]:
+        array = array[key]
+    if isinstance(array, np.ndarray):
+        array[place[-1]] = value
+    else:  # a number in a tuple
+        gradient["out"][1] = (value, gradient["out"][1][1])
+    return gradient
+
+
+# --------------------------------------------------------------------------------------------------- gradients
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", COMPOSED)
+def test_a_gradient_that_is_not_finite_is_refused_by_the_name_of_its_parameter(name, value):
+    optimizer, params = optimizer_of(name), tree(0)
+    _, state = optimizer.update(tree(2), optimizer.initial(params), params)
+    before = copied((params, state))
+    cases = {
+        ("hidden", "W", (1, 2)): "gradient['hidden']['W']: got .* at (1, 2)",
+        ("hidden", "b", 1): "gradient['hidden']['b']: got .* at (1,)",
+        ("out", 0, 3): "gradient['out'][0]: got .* at (3,)",
+        ("out", 1, 0): "gradient['out'][1][0]: got ",
+    }
+    for place, said in cases.items():
+        with pytest.raises(InvalidInput, match="^" + re.escape(said).replace(r"\.\*", ".*")) as caught:
+            optimizer.update(spoilt(np.float64(value), *place), state, params)
+        assert str(np.float64(value)) in str(caught.value)
+    same_bits((params, state), before)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("n", [5, 40_000])
+@pytest.mark.parametrize("name", [*NAMES, "clipped", "with L2"])
+def test_in_place_too_and_nothing_is_written(name, n, value):
+    """The bad number stands last: all before it must be untouched as well."""
+    in_front = {"clipped": optim.Clip(1.0), "with L2": optim.L2(0.1)}
+    optimizer = made(OPTIMIZERS[name]) if name in NAMES else optim.Chain(in_front[name], optim.Adam())
+    params, gradient = np.ones(n), np.full(n, 0.5)
+    state = optimizer.advance(gradient.copy(), optimizer.initial(params), params)
+    gradient[-1] = value
+    before = copied((params, state, gradient))
+    with pytest.raises(InvalidInput, match=rf"^gradient: got {value} at \({n - 1},\)"):
+        optimizer.advance(gradient, state, params)
+    same_bits((params, state, gradient), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_whose_squares_overflow_are_finite(name):
+    """Only those of infinity and NaN are refused; what an adaptive rule makes of a square that overflows is 0."""
+    optimizer, g = made([(name, ELEMENTWISE[name])]), np.array([1e200, 1.0])
+    with np.errstate(over="ignore"):
+        step, _ = optimizer.update(g, optimizer.initial(g), g)
+        params = np.zeros(2)
+        optimizer.advance(g.copy(), optimizer.initial(g), params)
+    assert not np.any(np.isnan(step))
+    assert not np.any(np.isnan(params))
+
+
+# ------------------------------------------------------------------------------------------------ trees and types
+@pytest.mark.parametrize("name", COMPOSED)
+@pytest.mark.parametrize(
+    ("gradient", "said"),
+    [
+        ({"hidden": tree(1)["hidden"]}, r"^gradient: got the keys \['hidden'\]; wanted the keys \['hidden', 'out'\]"),
+        ({**tree(1), "more": np.ones(1)}, r"^gradient: got the keys \['hidden', 'out', 'more'\]"),
+        ([1.0, 2.0], r"^gradient: got a list of length 2; wanted the keys \['hidden', 'out'\]"),
+        ({**tree(1), "out": [np.ones(4)]}, r"^gradient\['out'\]: got a list of length 1; wanted 2 parts"),
+        ({**tree(1), "hidden": np.ones(9)}, r"^gradient\['hidden'\]: got an array .*; wanted the keys \['W', 'b'\]"),
+        ({**tree(1), "out": [[1.0], *tree(1)["out"][1:]]}, r"^gradient\['out'\]\[0\]: got a list of length 1"),
+        ({**tree(1), "out": [np.ones((4, 1)), tree(1)["out"][1]]}, r"^gradient\['out'\]\[0\]: .*\(4, 1\).*\(4,\)"),
+        (tree(1, np.float32), r"^gradient\['hidden'\]\['W'\]: got an array of float32 .*; wanted an array of float64"),
+        ({**tree(1), "out": [np.arange(4), tree(1)["out"][1]]}, r"gradient\['out'\]\[0\]"),
+        ({**tree(1), "out": [np.ones(4) * 1j, tree(1)["out"][1]]}, r"gradient\['out'\]\[0\]"),
+        ({**tree(1), "out": [None, tree(1)["out"][1]]}, r"gradient\['out'\]\[0\]"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_the_parameters_is_refused(name, gradient, said):
+    optimizer, params = optimizer_of(name), tree(0)
+    state = optimizer.initial(params)
+    before = copied((params, state))
+    with pytest.raises((InvalidInput, TypeError), match=said):
+        optimizer.update(gradient, state, params)
+    same_bits((params, state), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vector_that_does_not_fit_is_refused(name):
+    optimizer, params = made(OPTIMIZERS[name]), np.ones(3)
+    state = optimizer.initial(params)
+    before = copied((params, state))
+    for gradient in (np.ones(4), np.ones((3, 1)), np.ones(1), np.float64(1.0), np.ones(3, np.float32)):
+        with pytest.raises(InvalidInput, match=r"^gradient: got a"):
+            optimizer.advance(gradient, state, params)
+    with pytest.raises(InvalidInput, match=r"^gradient: got an array of float64 .*; wanted .*float32"):
+        optimizer.advance(np.ones(3), optimizer.initial(params.astype(np.float32)), params.astype(np.float32))
+    same_bits((params, state), before)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if made(OPTIMIZERS[name]).moments])
+def test_a_state_of_other_parameters_or_of_another_optimizer_is_refused(name):
+    optimizer, params = made(OPTIMIZERS[name]), tree(0)
+    moment = optimizer.moments[0]
+    good = optimizer.initial(params)
+    bad = {
+        "of another": ({"step": 0, "other": 1}, r"^state: got the keys \['step', 'other'\]; wanted"),
+        "without a step": ({key: good[key] for key in good if key != "step"}, "^state: got the keys"),
+        "none": (None, "^state: got None"),
+        "of one part": (optimizer.initial(tree(0)["hidden"]), rf"^state\['{moment}'\]: got the keys \['W', 'b'\]"),
+        "of shape": ({**good, moment: {**good[moment], "out": [np.zeros(3), (np.float64(0), np.zeros((0, 2)))]}},
+                     rf"^state\['{moment}'\]\['out'\]\[0\]: got .*\(3,\)"),
+        "of type": ({**good, moment: tree(0, np.float32)}, rf"^state\['{moment}'\]\['hidden'\]\['W'\]: .*float32"),
+    }  # fmt: skip
+    for state, said in bad.values():
+        with pytest.raises(InvalidInput, match=said):
+            optimizer.update(tree(1), state, params)
+    for state in (None, {"step": 0}, {**optimizer.initial(np.ones(3)), moment: np.zeros(4)}):
+        vector = np.ones(3)
+        with pytest.raises(InvalidInput, match=r"^state"):
+            optimizer.advance(np.ones(3), state, vector)
+        assert np.all(vector == 1)
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_parameters_must_be_arrays_of_floats(name):
+    optimizer = optimizer_of(name)
+    for params in ({"W": np.arange(3)}, {"W": "text"}, [None], np.ones(2) * 1j):
+        with pytest.raises((InvalidInput, TypeError), match=r"^params"):
+            optimizer.initial(params)
+
+
+# ---------------------------------------------------------------------------------------------------------- settings
+SHARES = ("beta", "beta1", "beta2")
+BAD = [-0.1, math.nan, math.inf, True, False, "0.1", None, 1j, np.array([0.1])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_out_of_range_are_refused_when_made_and_when_changed(name):
+    optimizer = made(OPTIMIZERS[name])
+    for setting, good in ELEMENTWISE[name].items():
+        others = [1.0, 1.5] if setting in SHARES else [lambda k: 0.1] if setting != "rate" else []
+        for value in [*BAD, *others]:
+            with pytest.raises(InvalidInput, match=f"^{setting}: got "):
+                made([(name, {setting: value})])
+            with pytest.raises(InvalidInput, match=f"^{setting}: got "):
+                setattr(optimizer, setting, value)
+            assert getattr(optimizer, setting) == good
+        setattr(optimizer, setting, 0.0)
+        setattr(optimizer, setting, np.float32(0.5))
+        assert getattr(optimizer, setting) == 0.5
+        setattr(optimizer, setting, good)
+    with pytest.raises(InvalidInput, match=rf"^{name}\.learning_rate: got .*; wanted a setting: rate"):
+        optimizer.learning_rate = 0.1
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", None])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schedule_that_gives_no_rate_is_refused_and_nothing_is_written(name, value):
+    optimizer = made([(name, {**ELEMENTWISE[name], "rate": lambda k: value if k else 0.1})])
+    params = np.ones(3)
+    state = optimizer.advance(np.ones(3), optimizer.initial(params), params)
+    before = copied((params, state))
+    with pytest.raises(InvalidInput, match=r"^rate\(1\): got "):
+        optimizer.update(np.ones(3), state, params)
+    with pytest.raises(InvalidInput, match=r"^rate\(1\): got "):
+        optimizer.advance(np.ones(3), state, params)
+    same_bits((params, state), before)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: optim.Clip(0.0), "^largest: got 0.0; wanted a number, positive"),
+        (lambda: optim.Clip(-1.0), "^largest: got -1.0"),
+        (lambda: optim.Clip(math.nan), "^largest: got nan"),
+        (lambda: optim.Clip(True), "^largest: got True"),
+        (lambda: optim.L2(-1.0), "^weight_decay: got -1.0"),
+        (lambda: optim.Decay(-0.5), "^amount: got -0.5"),
+        (lambda: optim.Decay(1.0), "^amount: got 1.0"),
+        (lambda: optim.Averaged(optim.Adam(), beta=1.0), "^beta: got 1.0"),
+        (lambda: optim.Averaged(optim.Adam), "^optimizer: got .*; wanted an optimizer"),
+        (lambda: optim.Averaged(None), "^optimizer: got None; wanted an optimizer"),
+        (lambda: optim.Chain(), "^parts: got none"),
+        (lambda: optim.Chain(optim.Adam), r"^parts\[0\]: got .*; wanted an optimizer"),
+        (lambda: optim.Chain(optim.Clip(1.0), 0.1), r"^parts\[1\]: got .*; wanted an optimizer"),
+        (lambda: optim.Split(matrices=optim.Adam, others=optim.Adam()), "^matrices: got .*; wanted an optimizer"),
+        (lambda: optim.Split(matrices=optim.Adam(), others=3), "^others: got .*; wanted an optimizer"),
+        (lambda: optim.minimise(np.sum, np.ones(2), None, 3), "^optimizer: got None; wanted an optimizer"),
+        (lambda: optim.minimise(np.sum, np.ones(2), optim.Adam(), -1), "^steps: got -1"),
+        (lambda: optim.minimise(np.sum, np.ones(2), optim.Adam(), 1.5), "^steps: got 1.5"),
+        (lambda: optim.as_map("Adam", lambda x: x, np.ones(2)), "^optimizer: got .*; wanted an optimizer"),
+        (lambda: optim.constant(-1.0), "^rate: got -1.0"),
+        (lambda: optim.staircase(0.1, every=0), "^every: got 0"),
+        (lambda: optim.staircase(0.1, every=2, factor=-1.0), "^factor: got -1.0"),
+        (lambda: optim.cosine(math.nan, 10), "^rate: got nan"),
+        (lambda: optim.cosine(0.1, 0), "^steps: got 0"),
+        (lambda: optim.cosine(0.1, 10, final=-1.0), "^final: got -1.0"),
+        (lambda: optim.warm_up(True, 10), "^rate: got True"),
+        (lambda: optim.warm_up(0.1, -1), "^steps: got -1"),
+        (lambda: optim.one_cycle(-0.1, 10), "^peak: got -0.1"),
+        (lambda: optim.one_cycle(0.1, 1), "^steps: got 1"),
+        (lambda: optim.one_cycle(0.1, 10, share=0.0), "^share: got 0.0"),
+        (lambda: optim.one_cycle(0.1, 10, share=1.0), "^share: got 1.0"),
+        (lambda: optim.one_cycle(0.1, 10, start=0.5), "^start: got 0.5"),
+        (lambda: optim.one_cycle(0.1, 10, end=0.5), "^end: got 0.5"),
+    ],
+)  # fmt: skip
+def test_what_parts_and_schedules_refuse(make, said):
+    with pytest.raises(InvalidInput, match=said):
+        make()
+
+
+def test_a_chain_refuses_a_state_of_another_length():
+    chain, x = optim.Chain(optim.Clip(1.0), optim.Adam()), np.ones(2)
+    for state in ((), chain.initial(x)[:1], None, {}):
+        with pytest.raises(InvalidInput, match=r"^state: got .*; wanted a tuple of 2"):
+            chain.update(x, state, x)
