@@ -43,7 +43,7 @@ EVERY = 4  # steps between two looks at the validation loss
 TARGET = 0.15  # a validation loss: who is there first?
 FIRST_TRIAL = 1000  # seeds of trials begin here, so that those of the race, from 0, are fresh
 POSITIONS = np.random.default_rng(21).random(TRIALS)  # where in its range each trial's rate lies: the same for all
-CHANGED_RATES, CHANGED_TRIALS, CHANGED_SEEDS = 9, 2, 5  # under other conditions: rates on a grid, twice each
+CHANGED_RATES, CHANGED_TRIALS, CHANGED_SEEDS = 13, 2, 5  # under other conditions: rates on a grid, twice each
 
 NET = Network(hidden=Affine(32), bend=Tanh(), out=Affine(10))
 
@@ -80,7 +80,7 @@ RUNNERS = {
     "SOAP": Runner(_split(SOAP), 0.003),
     "K-FAC": Runner(lambda rate: KFAC(NET, rate), 0.1),
 }
-SHORT = ("gradient descent", "momentum", "Adam", "Lion", "Muon", "SOAP", "K-FAC")
+SHORT = ("gradient descent", "momentum", "Adam", "Lion", "Muon", "K-FAC")
 
 
 # ----------------------------------------------------------------------------------------------------------- the track
