@@ -5,6 +5,7 @@ READY   := $(VENV)/.ready
 PYTHON  := $(VENV)/bin/python
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+PAGES   := tests/book/test_site.py tests/book/test_explorables.py
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint unit site nbval serve lab notebooks experiments bench oracles peers lock clean
@@ -23,10 +24,10 @@ lint: $(READY)  ## ruff and mypy
 	@$(BIN)/mypy
 
 unit: $(READY)  ## the package's tests and doctests, with coverage, and the chapter checks
-	@$(PYTHON) -m pytest mathdl tests --ignore tests/book/test_site.py --doctest-modules -n 2 --dist loadfile --cov --cov-report term-missing:skip-covered
+	@$(PYTHON) -m pytest mathdl tests $(addprefix --ignore ,$(PAGES)) --doctest-modules -n 2 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 site: book  ## the built pages in a real browser (skipped by name without Chromium)
-	@$(PYTHON) -m pytest tests/book/test_site.py -rs
+	@$(PYTHON) -m pytest $(PAGES) -rs
 
 nbval: $(READY)  ## run the notebooks and compare every stored output
 	@$(PYTHON) -m pytest --nbval --nbval-current-env notebooks -n 2 --dist loadfile -p no:cacheprovider

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from benchmarks import solvers, sparse_peers, steps
+from benchmarks import optimizers, solvers, sparse_peers, steps
 from benchmarks.workloads import Case
 
 __all__ = ["PEERS", "Peer", "check", "is_installed"]
@@ -158,6 +158,9 @@ PEERS = {
     "solvers": Peer("mathdl.sparse", solvers.ways, tolerance=1e-5),  # as exact as the solvers are asked to be
     "network": Peer("mathdl.network", steps.mathdl, tolerance=1e-7),  # rounding grows from step to step
     "torch, network": Peer("torch", steps.torch, tolerance=1e-7),
+    "optim": Peer("mathdl.optim", optimizers.mathdl),
+    "torch, optim": Peer("torch", optimizers.torch),
+    "optax": Peer("optax", optimizers.optax),
 }
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from benchmarks.memory import Peak
+from benchmarks.optimizers import OPTIMIZERS
 from benchmarks.solvers import SOLVERS
 from benchmarks.sparse_workloads import SPARSE
 from benchmarks.steps import STEPS
@@ -114,6 +115,24 @@ GOALS = [
         Goal(STEPS[work].title, "fit ≤ 1.3 × the loop written by hand", _floor(work, "mathdl.network.fit"), 1.3)
         for work in ("fit small", "fit large")
     ),
+    Goal(
+        OPTIMIZERS["adam small"].title,
+        "a step in place ≤ 1/10 × torch, fused",
+        _over("adam small", "mathdl, in place", "torch, fused"),
+        1 / 10,
+    ),
+    Goal(
+        OPTIMIZERS["Adam large"].title,
+        "a step in place ≤ 4 ms",
+        lambda r: _scaled(r.best("Adam large", "mathdl, in place"), 1e3),
+        4,
+        " ms",
+    ),
+    *(
+        Goal(workload.title, "a step in place ≤ 1.5 × its bare passes", _floor(work, "mathdl, in place"), 1.5)
+        for work, workload in OPTIMIZERS.items()
+        if work != "adam small"
+    ),
     *_brusselator("bruss3", Fraction(1, 7)),
     *_brusselator("bruss4", Fraction(1, 6)),
     *_brusselator("bruss5", Fraction(65, 100)),
@@ -163,7 +182,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
 
 
 def _times(results: Results) -> Iterator[str]:
-    for key, workload in (WORKLOADS | STEPS | SPARSE | SOLVERS).items():
+    for key, workload in (WORKLOADS | STEPS | OPTIMIZERS | SPARSE | SOLVERS).items():
         rows = [row for row in results.rows if row.work == key]
         floor = min((row.seconds for row in rows if row.who == "floor"), default=None)
         head = ["who", "time", f"÷ {workload.floor}", "allocator's defaults", "built in"]

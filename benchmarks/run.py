@@ -18,6 +18,7 @@ import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 
 from benchmarks.memory import peaks
+from benchmarks.optimizers import OPTIMIZERS
 from benchmarks.peers import PEERS, check, is_installed
 from benchmarks.report import Results, Row, render
 from benchmarks.solvers import SOLVERS
@@ -28,7 +29,7 @@ from benchmarks.workloads import WORKLOADS as DENSE
 
 __all__ = ["main", "measure"]
 
-WORKLOADS = DENSE | STEPS | SPARSE | SOLVERS
+WORKLOADS = DENSE | STEPS | OPTIMIZERS | SPARSE | SOLVERS
 RESULTS = Path(__file__).with_name("results.md")
 PROCESSES = 3  # of each kind: where the system puts a process and its threads decides on a factor of two
 # What keeps glibc from giving memory back to the system after each large array; other allocators ignore it.

@@ -530,8 +530,8 @@ def _name_ends(axis: Axes, ends: list[tuple[float, str, Any]]) -> None:
 def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float = 0.4) -> Moving:
     """Make a figure whose artists can appear one moment after the other; as it stands it shows them all.
 
-    The cell that shows it says ``figure: classes: moving``, and the page puts a button below that plays it. On paper, in
-    a notebook, without JavaScript and for readers who want no motion it is the still.
+    The cell that shows it says ``figure: classes: moving``, and the page puts a button below that plays it. On paper,
+    in a notebook, without JavaScript and for readers who want no motion it is the still.
 
     Parameters
     ----------

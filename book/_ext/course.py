@@ -118,6 +118,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     unpunctuate_number(page)
     tie_punctuation(page)
     describe_figures(page)
+    attach_explorables(app, page, context["pathto"])
     page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
 
@@ -189,6 +190,14 @@ def describe_figures(page: BeautifulSoup) -> None:
     """Load figures when they come near."""
     for image in page.select("img"):
         image["loading"], image["decoding"] = "lazy", "async"
+
+
+def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
+    """A figure that has a script of its name gets it: to play with, where its still picture stays without scripts."""
+    for figure in page.select("figure[id]"):
+        script = f"explorables/{figure['id']}.js"
+        if (Path(app.srcdir) / "book/_static" / script).exists():
+            page.append(page.new_tag("script", attrs={"src": pathto(f"_static/{script}", True), "defer": ""}))
 
 
 def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:

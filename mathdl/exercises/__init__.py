@@ -34,6 +34,10 @@ CHAPTERS = (
     "through_time",
     "numbers_that_misbehave",
     "sensitivity",
+    "gradient_descent",
+    "momentum",
+    "adaptive_steps",
+    "curvature",
     "fair_race",
 )
 

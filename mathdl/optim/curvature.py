@@ -191,15 +191,15 @@ class LevenbergMarquardt(OfFunctions):
         x, unflatten = _vector(params, function)
         f, r, J = _linearised(function, x, unflatten, params)
         step, damping = _count(state, "damping", "accepted"), state["damping"]
-        sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
-        s = _least_squares(J, -r, damping * sizes)
         with np.errstate(all="ignore"):
+            sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
+            s = _least_squares(J, -r, damping * sizes)
             better = norm(concrete(f(x + s))) <= norm(concrete(r))  # False where it is not a number
         if better:
             damping = max(damping / self.down, min(damping, LEAST))
             return unflatten(s), {"step": step + 1, "damping": damping, "accepted": state["accepted"] + 1}
         damping = min(damping * self.up, max(damping, MOST))
-        return unflatten(0.0 * s), {"step": step + 1, "damping": damping, "accepted": state["accepted"]}
+        return unflatten(np.zeros_like(s)), {"step": step + 1, "damping": damping, "accepted": state["accepted"]}
 
 
 LEAST, MOST = 1e-12, 1e100  # between these a damping moves: from outside of them it would take long to come back
@@ -353,10 +353,9 @@ def lbfgs(function: Function, params: Any, *, steps: int = 1000, memory: int = 1
 
     options = {"maxiter": steps, "maxcor": memory, "gtol": tolerance, "ftol": np.finfo(float).eps, "maxfun": 20 * steps}
     found = minimize(computed, x.astype(float), jac=True, method="L-BFGS-B", options=options)
-    near = float(np.max(np.abs(found.jac))) <= tolerance
     ends = [unflatten(v.astype(x.dtype)) for v in (found.x, found.jac)]
     return Minimum(
-        ends[0], float(found.fun), ends[1], int(found.nit), int(found.nfev), bool(found.success or near), found.message
+        ends[0], float(found.fun), ends[1], int(found.nit), int(found.nfev), bool(found.success), found.message
     )
 
 
@@ -414,7 +413,7 @@ def _solved(H: Any, b: Any, damping: float, what: str) -> Any:
     if not np.min(sizes) > len(sizes) * np.finfo(b.dtype).eps * np.max(sizes):
         came = f"{what} with eigenvalues of sizes from {np.min(sizes):.2g} to {np.max(sizes):.2g}: it is singular"
         raise InvalidInput("function", came, "one that is not, or a larger damping; no step was made")
-    return np.linalg.solve(damped, b)
+    return _finite_step(np.linalg.solve(damped, b))
 
 
 def _least_squares(J: Any, b: Any, sizes: Any = None) -> Any:
@@ -423,11 +422,17 @@ def _least_squares(J: Any, b: Any, sizes: Any = None) -> Any:
     It is found from J itself: the condition number of JᵀJ is the square of that of J. While it is followed for its
     derivative, where J must have full rank, JᵀJ must do.
     """
-    if isinstance(J, Followed) or isinstance(b, Followed):
+    if isinstance(b, Followed):
         return _solved(J.T @ J + (0.0 if sizes is None else np.diag(sizes)), J.T @ b, 0.0, "JᵀJ")
     if sizes is not None:
         J, b = np.concatenate([J, np.diag(np.sqrt(sizes))]), np.concatenate([b, np.zeros_like(sizes)])
-    return np.linalg.lstsq(J, b)[0]
+    _want_finite(J, "the squares of the derivatives")
+    return _finite_step(np.linalg.lstsq(J, b)[0])
+
+
+def _finite_step(s: Any) -> Any:
+    _want_finite(s, "the step")
+    return s
 
 
 def _want_finite(value: Any, name: str) -> None:

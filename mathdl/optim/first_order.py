@@ -432,6 +432,7 @@ class NAdam(Elementwise):
     momentum_decay: float = 4e-3
 
     moments: ClassVar = ("m", "v")
+    numbers: ClassVar = ("product",)
     ranges: ClassVar = {**_ADAM, "momentum_decay": NOT_NEGATIVE}
 
     def share(self, step: int) -> Any:

@@ -114,24 +114,25 @@ class OfMatrices(Settings):
 
     def initial(self, params: Any) -> dict[str, Any]:
         self._want_matrices(inputs(params, "params"), params)
-        zeros = {name: mapped(lambda W, of=of: np.zeros(of(*W.shape), W.dtype), params) for name, of in self._shapes()}
-        return {"step": 0, **zeros}
+
+        def zeros(of: Callable[[int, int], tuple[int, int]]) -> Any:
+            return mapped(lambda W: np.zeros(of(*W.shape), W.dtype), params)
+
+        return {"step": 0, **{name: zeros(of) for name, of in self.moments.items()}}
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, g = accept(gradient, params)
         self._want_matrices(p, params)
-        old = [self._moment(state, name, of, p, params) for name, of in self._shapes()]
+        old = [self._moment(state, name, of, p, params) for name, of in self.moments.items()]
         for array, place in zip(g, places(params, "gradient"), strict=True):
             if not isinstance(array, Followed) and not np.isfinite(np.vdot(array, array)):
                 raise InvalidInput(place, "numbers whose squares overflow", "smaller ones; no step was made")
         now = Now(state["step"] + 1, at_step(self.rate, state["step"]), {})
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
-        step, *new = (build(params, map(_own, column)) for column in columns)
+        # in the order of memory that a file gives back: products of others may differ from those in the last bit
+        step, *new = (build(params, map(np.ascontiguousarray, column)) for column in columns)
         return step, {"step": now.step, **dict(zip(self.moments, new, strict=True))}
-
-    def _shapes(self) -> list[tuple[str, Callable[[int, int], tuple[int, int]]]]:
-        return list(self.moments.items())
 
     def _want_matrices(self, arrays: list[Any], params: Any) -> None:
         name = type(self).__name__
@@ -150,11 +151,6 @@ class OfMatrices(Settings):
                 wanted = f"shape {of(*W.shape)} and {W.dtype}, as params{place} wants"
                 raise InvalidInput(f"state[{name!r}]{place}", describe(array), wanted)
         return arrays
-
-
-def _own(array: Any) -> Any:
-    """In the order of memory that a file gives back: products of other ones may differ in the last bit."""
-    return array if isinstance(array, Followed) else np.ascontiguousarray(array)
 
 
 def _rows(m: int, n: int) -> tuple[int, int]:
@@ -194,8 +190,8 @@ class Muon(OfMatrices):
         Of the iteration in `orthogonalised`, at least 1.
     nesterov : bool
     scale : {"original", "match_rms_adamw", "none"}
-        What s is for W of shape (m, n): √max(1, m/n), or 0.2 √max(m, n), with which steps are as large as those of
-        AdamW are wont to be, or 1.
+        What s is for W of shape (m, n): √max(1, m/n), or 0.2 √max(m, n), with which steps are about as large as those
+        of AdamW, or 1.
 
     Raises
     ------

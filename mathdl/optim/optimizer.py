@@ -104,6 +104,7 @@ class Elementwise(Settings):
     """An optimizer that is one `rule` for each number. Its state is ``{"step": 0, <moment>: tree, ...}``."""
 
     moments: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ()  # what else the state has: single numbers
     rate: Any
 
     def rule(self, now: Now, g: Any, p: Any, *moments: Any) -> tuple[Any, ...]:
@@ -112,7 +113,7 @@ class Elementwise(Settings):
 
     def now(self, state: Any) -> Now:
         """What this step has for all numbers alike."""
-        step = self._moment(state, "step")
+        step = state["step"]
         return Now(step + 1, at_step(self.rate, step), {})
 
     def initial(self, params: Any) -> dict[str, Any]:
@@ -121,14 +122,12 @@ class Elementwise(Settings):
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, g = accept(gradient, params)
-        old = [aligned(self._moment(state, name), params, f"state[{name!r}]") for name in self.moments]
-        for moment, name in zip(old, self.moments, strict=True):
-            check_kind(moment, p, params, f"state[{name!r}]")
+        old = self._moments(state, params, p)
         now = self.now(state)
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
         step, *new = (build(params, iter(column)) for column in columns)
-        return step, {"step": now.step, **now.kept, **dict(zip(self.moments, new, strict=True))}
+        return step, {"step": now.step, **dict(zip(self.moments, new, strict=True)), **now.kept}
 
     def in_place(self, now: Now, g: Any, p: Any, *moments: Any) -> None:
         """The same written into ``p`` and the moments; ``g`` is only read, and ``p`` written last."""
@@ -153,10 +152,13 @@ class Elementwise(Settings):
         """
         try:
             old = [state[name] for name in self.moments]
-            if not _are_alike(params, gradient, *old) or not math.isfinite(gradient.dot(gradient)):
+            alike, shape, kind = params.ndim == 1, params.shape, params.dtype
+            for array in (gradient, *old):
+                alike = alike and array.shape == shape and array.dtype is kind and type(array) is np.ndarray
+            if not alike or not math.isfinite(gradient.dot(gradient)):
                 self._refuse(gradient, state, params)
             now = self.now(state)
-        except (KeyError, TypeError, IndexError, AttributeError):
+        except (AttributeError, IndexError, KeyError, TypeError):
             self._refuse(gradient, state, params)
             raise
         if params.size <= BLOCK:
@@ -170,33 +172,26 @@ class Elementwise(Settings):
         return state  # type: ignore[no-any-return]
 
     def _refuse(self, gradient: Any, state: Any, params: Any) -> None:
-        """Say what it is that cannot be used; where all is well after all, nothing."""
+        """Say what it is that cannot be used; nothing, if all can be used after all."""
         if not isinstance(params, np.ndarray) or params.ndim != 1:
             raise InvalidInput("params", describe(params), "a vector, for steps in place")
         p, _ = accept(gradient, params)
-        for name in ("step", *self.moments):
-            moment = self._moment(state, name)
-            if name != "step":
-                check_kind([moment], p, params, f"state[{name!r}]")
+        self._moments(state, params, p)
 
-    def _moment(self, state: Any, name: str) -> Any:
-        try:
-            return state[name]
-        except (KeyError, TypeError, IndexError):
-            keys = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
-            raise InvalidInput("state", keys, f"what {type(self).__name__}.initial(params) gives") from None
+    def _moments(self, state: Any, params: Any, p: list[Any]) -> list[list[Any]]:
+        """The leaves of each moment, in the order of the parameters."""
+        keys = {"step", *self.moments, *self.numbers}
+        if not isinstance(state, dict) or not keys <= state.keys():
+            came = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
+            raise InvalidInput("state", came, f"what {type(self).__name__}.initial(params) gives")
+        arrays = []
+        for name in self.moments:
+            arrays.append(aligned(state[name], params, f"state[{name!r}]"))
+            check_kind(arrays[-1], p, params, f"state[{name!r}]")
+        return arrays
 
 
 # --------------------------------------------------------------------------------------------------- what can be used
-def _are_alike(params: Any, *arrays: Any) -> bool:
-    """Whether all are vectors of one length and type, asked quickly; where it is not sure, it says no."""
-    shape, kind = params.shape, params.dtype
-    for array in arrays:  # all(...) would take three times as long
-        if array.shape != shape or array.dtype is not kind or type(array) is not np.ndarray:
-            return False
-    return len(shape) == 1
-
-
 def aligned(tree: Any, like: Any, name: str) -> list[Any]:
     """The leaves of a tree in the order of another's, or an error that says where the two differ."""
     if isinstance(like, dict):

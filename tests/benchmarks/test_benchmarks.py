@@ -171,6 +171,7 @@ def test_goals_name_rows_that_are_there(monkeypatch):
         *("jax.jacfwd, jit", "jax.value_and_grad, jit"),
     ]
     names += ["mathdl, auto", "mathdl, forward", "asdex, jit", "SciPy, 2-point", "mathdl.network.fit"]
+    names += ["mathdl, in place", "torch, fused"]
     rows = [Row(work, who, 1.0, 1.0, 1.0, 1.0, 1) for work in run.WORKLOADS for who in names]
     whats = ["training gradient, compiled", "training gradient, traced", "hvp, n = 100,000"]
     whats += [f"vjp of f: Rⁿ→Rⁿ⁻¹, n = {n:,}" for n in (10**5, 10**6)]

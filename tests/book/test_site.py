@@ -325,6 +325,31 @@ def test_complete_without_javascript(browser: Any, address: str, page: str) -> N
         assert seen.page.locator(".katex").count() >= len(labels)
 
 
+@pytest.mark.parametrize("page", [name for name in CHAPTERS if "classes: moving" in book()[name].text])
+def test_figures_play_when_asked(browser: Any, address: str, page: str) -> None:
+    """A button below each starts it, paper gets the still, and who wants no motion gets no button."""
+    context = browser.new_context(reduced_motion="no-preference")
+    seen = context.new_page()
+    seen.goto(f"{address}/{page}.html", wait_until="load")
+    figures = seen.locator("figure.moving")
+    assert figures.count() == book()[page].text.count("classes: moving")
+    for k in range(figures.count()):
+        image, button = figures.nth(k).locator("img"), figures.nth(k).locator("button.play")
+        still = image.evaluate("image => image.src")
+        assert "#" not in still
+        button.click()
+        playing = image.evaluate("async image => { await image.decode(); return image.src; }")
+        assert playing.startswith(still + "?")
+        assert playing.endswith("#play")
+        seen.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert image.evaluate("image => image.src") == still
+        seen.evaluate("dispatchEvent(new Event('afterprint'))")
+    _none(browsing.accessibility(seen))
+    context.close()
+    with browsing.visit(browser, f"{address}/{page}.html") as calm:
+        assert calm.page.locator("figure.moving button").count() == 0
+
+
 @every_page
 def test_skip_link(wide: Any, page: str) -> None:
     """The first key press offers to skip the navigation, visibly, and the link works."""

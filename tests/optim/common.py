@@ -57,6 +57,8 @@ def same_bits(one: Any, two: Any) -> None:
         assert len(one) == len(two)
         for a, b in zip(one, two, strict=True):
             same_bits(a, b)
+    elif not isinstance(one, (np.ndarray, np.generic, float)):
+        assert one == two
     else:
         a, b = np.asarray(one), np.asarray(two)
         assert (a.dtype, a.shape) == (b.dtype, b.shape)

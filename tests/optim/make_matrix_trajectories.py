@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
-from pytorch_optimizer import SOAP, Shampoo
 
 sys.path.insert(0, str(Path(__file__).parent))
 from matrix_problems import SETTINGS, SHAPES, STEPS, STORED, gradient, start
@@ -24,6 +22,9 @@ TARGET = Path(__file__).with_name("matrix_trajectories.json")
 
 def optimizer(name, W):
     """Theirs, with the same numbers under their names for them."""
+    import torch
+    from pytorch_optimizer import SOAP, Shampoo
+
     s = SETTINGS[name]
     kind = name.split(",")[0]
     if kind == "Muon":
@@ -36,6 +37,8 @@ def optimizer(name, W):
 
 
 def run(name, shape):
+    import torch
+
     W = torch.nn.Parameter(torch.from_numpy(start(shape)))
     theirs, points = optimizer(name, W), []
     for k in range(STEPS):
@@ -47,6 +50,8 @@ def run(name, shape):
 
 
 def main() -> None:
+    import torch
+
     torch.Tensor.bfloat16 = lambda self: self.double().clone()
     torch.float32 = torch.float64
     runs = {f"{name} / {shape}": run(name, SHAPES[shape]) for name in SETTINGS for shape in SHAPES}

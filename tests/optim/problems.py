@@ -33,7 +33,7 @@ def valley(k: int, x: Sequence[Any]) -> list[Any]:
 
 
 def _prescribed() -> list[list[float]]:
-    """One coordinate gets zeros only, one at first; the others go from 1e-9 to 1e9 in size, with zeros here and there."""
+    """One coordinate gets zeros only, one at first; the others have sizes from 1e-9 to 1e9, and some zeros."""
     draw = random.Random(7).random  # the one stream of numbers that Python promises to keep
     sizes = [1.0, 1e-9, 1e-4, 1e4, 1e9, 0.0, 1.0, 0.03]
     rows = []

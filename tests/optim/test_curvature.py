@@ -146,7 +146,7 @@ def test_the_steps_of_levenberg_and_marquardt_are_those_of_the_formula(scaled, d
             if mp.norm(s) < 1e-6:  # from here on rounding decides whether the sum of squares has become larger
                 break
             near(ours[k], list(x))
-            assert states[k]["accepted"] == k + 1 - refused
+            assert (states[k]["step"], states[k]["accepted"]) == (k + 1, k + 1 - refused)
             np.testing.assert_allclose(states[k]["damping"], float(size), rtol=1e-12)
     assert refused > 0
     assert k >= 8
@@ -265,6 +265,8 @@ def test_lbfgs_is_scipys_with_the_engines_gradient():
     assert found.value == rosen(found.params) < 1e-12
     near(as_vector(found.gradient), as_vector(md.grad(rosen)(found.params)))
     assert isinstance(found.message, str)
+    first = lbfgs(rosen, {"a": start[:1], "b": start[1:]}, steps=1, memory=1)
+    assert (first.steps, first.converged) == (1, False)
     early = lbfgs(rosen, {"a": start[:1], "b": start[1:]}, steps=3)
     assert (early.steps, early.converged) == (3, False)
     assert early.value > 0.1
@@ -296,6 +298,15 @@ def test_newton_goes_to_the_minimum_of_a_quadratic_in_one_step_and_to_a_saddle_t
     near(step, [-1 / 6, 1 / 4])  # damped, it goes down along both
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_whether_a_hessian_is_singular_does_not_depend_on_units(scale):
+    step, _ = Newton().update(lambda x: scale * (x[0] ** 2 + 3 * x[1] ** 2), {"step": 0}, np.array([2.0, -5.0]))
+    near(step, [-2.0, 5.0])
+    along = np.array([1.0, 1 / 3, 0.7])
+    with pytest.raises(InvalidInput, match="singular"):
+        Newton().update(lambda x: scale * ((x @ along) ** 2 + (x[0] - x[1]) ** 2), {"step": 0}, np.ones(3))
+
+
 def test_newtons_map_is_flat_at_a_minimum_and_not_elsewhere():
     newton = Newton()
 
@@ -313,6 +324,7 @@ def test_newtons_map_is_flat_at_a_minimum_and_not_elsewhere():
     ("method", "function", "x"),
     [
         (GaussNewton(), lambda v: decay(as_tree(v)), START),
+        (GaussNewton(rate=0.5), lambda v: np.array([v[0] - v[1], 2 * v[1], v[0] + 1, 3 * v[2]]), START),
         (LevenbergMarquardt(damping=0.3), lambda v: decay(as_tree(v)), START),
         (LevenbergMarquardt(damping=0.3, scaled=True), lambda v: decay(as_tree(v)), START),
         (NaturalGradient(damping=0.1), (curved_logits, LABELS), np.array([0.4, -0.3])),
@@ -369,6 +381,10 @@ def test_the_damping_of_levenberg_and_marquardt_stays_between_bounds():
     _, states = points(method, lambda x: x * 0 + next(uphill), x, 400)
     assert states[-1]["damping"] == 1e100
     assert states[-1]["accepted"] == 0
+    assert (
+        method.update(lambda x: x * 0 + next(uphill), {"step": 0, "damping": 1e200, "accepted": 0}, x)[1]["damping"]
+        == 1e200
+    )
 
 
 FUNCTIONS = {
@@ -443,6 +459,20 @@ def test_a_hessian_that_is_not_finite_is_refused():
         Newton().update(lambda x: np.sum(x**1.5), {"step": 0}, np.zeros(2))
 
 
+def test_steps_that_overflow_are_refused():
+    tiny, x = 1e-300, np.array([1.0])
+    with np.errstate(all="ignore"):
+        with pytest.raises(
+            InvalidInput, match=r"the step: got -?inf at \(0,\); wanted finite numbers; no step was made"
+        ):
+            Newton().update(lambda x: 1e100 * x[0] + tiny * x[0] ** 2, {"step": 0}, x)
+        with pytest.raises(InvalidInput, match="the step: got"):
+            GaussNewton().update(lambda x: 1e100 + tiny * x, {"step": 0}, x)
+        method = LevenbergMarquardt(scaled=True)
+        with pytest.raises(InvalidInput, match="the squares of the derivatives: got inf"):
+            method.update(lambda x: 1e200 * x, method.initial(x), x)
+
+
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_trees_and_states_that_cannot_be_used_are_refused(kind):
     function, good = FUNCTIONS[kind], {"a": np.array([1.0, 2.0, 0.5]), "b": [np.float64(3.0)]}
@@ -478,8 +508,12 @@ def test_natural_gradients_ask_for_outputs_and_targets_that_fit():
     for function, message in wrong:
         with pytest.raises(InvalidInput, match=message):
             natural.update(function, {"step": 0}, x)
-    with pytest.raises(InvalidInput, match=r"targets: got .*; wanted numbers, shape \(3, 2\)"):
-        NaturalGradient(model="normal").update((logits, np.zeros(3)), {"step": 0}, x)
+    normal = NaturalGradient(model="normal")
+    for targets in (np.zeros(3), np.zeros((3, 2), bool), np.zeros((3, 2), complex)):
+        with pytest.raises(InvalidInput, match=r"targets: got .*; wanted numbers, shape \(3, 2\)"):
+            normal.update((logits, targets), {"step": 0}, x)
+    with pytest.raises(InvalidInput, match=r"outputs\(params\): got shape \(0, 2\)"):
+        normal.update((lambda x: logits(x)[:0], np.zeros((0, 2))), {"step": 0}, x)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,13 @@ def test_of_a_single_number_shampoo_is_adagrad_with_epsilon_inside_the_root():
     near(found[-1], [[-0.5 * (2 / 4.1**0.5 - 1 / 5.1**0.5 + 0.5 / 5.35**0.5)]])
 
 
+def test_what_rounding_makes_negative_in_shampoo_counts_as_zero():
+    u, v = np.array([[0.6], [0.0], [0.8]]), np.array([[1 / 3, 2 / 3, 2 / 3]])
+    G = 1e6 * u @ v + 1e-12 * np.random.default_rng(0).normal(size=(3, 3))
+    found, _ = points(Shampoo(rate=1.0, epsilon=1e-6), np.zeros((3, 3)), [G])
+    near(found[-1], -u @ v, 1e-6)
+
+
 def test_epsilon_is_read_in_each_step_and_keeps_what_was_gathered():
     shampoo, W = Shampoo(rate=1.0, epsilon=0.1), np.zeros((1, 1))
     _, state = points(shampoo, W, [np.array([[2.0]])])
@@ -161,7 +168,14 @@ def test_soaps_bases_come_to_the_eigenvectors():
     rng = np.random.default_rng(0)
     U, V = np.linalg.qr(rng.normal(size=(3, 3)))[0], np.linalg.qr(rng.normal(size=(3, 3)))[0]
     G = U @ np.diag([5.0, 2.0, 1.0]) @ V.T
-    _, state = points(SOAP(every=1, beta2=0.5), np.zeros((3, 3)), [rng.normal(size=(3, 3))] + 60 * [G])
+    first = rng.normal(size=(3, 3))
+    _, state = points(SOAP(beta2=0.6), np.zeros((3, 3)), [first])
+    near(state["L"], 0.4 * first @ first.T)
+    near(state["R"], 0.4 * first.T @ first)
+    for basis, S in (("Q_L", first @ first.T), ("Q_R", first.T @ first)):
+        sizes = state[basis].T @ S @ state[basis]
+        near(sizes, np.diag(np.linalg.svd(first, compute_uv=False) ** 2))  # the largest first
+    _, state = points(SOAP(every=1, beta2=0.6), np.zeros((3, 3)), [first] + 80 * [G])
     for basis, true in (("Q_L", U), ("Q_R", V)):
         np.testing.assert_allclose(np.abs(state[basis].T @ true), np.eye(3), atol=1e-9)
     near(state["L"], G @ G.T, 1e-9)

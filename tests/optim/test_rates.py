@@ -1,7 +1,7 @@
 """Convergence on quadratics: what is measured, what the update's Jacobian says, and what theory says are one number.
 
-The function is least at 0, so that errors fall without a floor of rounding and can be measured late: where an eigenvalue
-is double and defective, as tuned momentum makes it, errors shrink like k ρᵏ, and the k is seen for a long time.
+The function is least at 0, so that errors fall without a floor of rounding and can be measured late: where an
+eigenvalue is double and defective, as tuned momentum makes it, errors shrink like k ρᵏ, and the k is long seen.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of what is compared: each optimizer of `mathdl.optim`, and the oracles that define the same variant.
 
-The paper's pseudo-code (`paper.py`) is an oracle of every row; PyTorch 2.13 and Optax 0.2.8 are where they mean the same.
+The paper's pseudo-code (`paper.py`) is an oracle of every row; PyTorch 2.13 and Optax 0.2.8 where they mean the same.
 
 =================  ==========================  ==================================================================
 mathdl.optim       the same in                 where others differ
