@@ -39,6 +39,7 @@ CHAPTERS = (
     "adaptive_steps",
     "noise",
     "curvature",
+    "fair_race",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else
