@@ -242,8 +242,9 @@ class RMSprop(Elementwise):
         return -now.rate * g / (np.sqrt(v) + self.epsilon), v
 
     def in_place(self, now: Now, g: Any, p: Any, v: Any) -> None:
+        beta, rest = _shares(g.dtype, self.beta)
         u = multiply(g, g)
-        _keep(v, *_shares(g.dtype, self.beta), u, u)
+        _keep(v, beta, rest, u, u)
         subtract(p, _quotient(g, v, self.epsilon, now.rate, u), p)
 
 
