@@ -37,7 +37,9 @@ CHAPTERS = (
     "gradient_descent",
     "momentum",
     "adaptive_steps",
+    "noise",
     "curvature",
+    "fair_race",
 )
 
 _failures: Counter[str] = Counter()  # how many wrong attempts so far: decides which hint comes next, nothing else

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import describe, is_finite, want_integer
+from mathdl.arrays import describe, is_finite, is_integer, is_number, want_integer
 from mathdl.autodiff.trees import leaves, mapped
 from mathdl.errors import InvalidInput, NonFinite
 from mathdl.layers.classification import CrossEntropy
@@ -193,7 +193,7 @@ def fit(
         want_integer(patience, "patience", 1)
         if validation is None:
             raise InvalidInput("validation", "None", "data for validation, since there is patience")
-    begin: dict[str, Any] = _resumed(resume, params) if resume is not None else {"params": params}
+    begin: dict[str, Any] = _resumed(resume, params, validation) if resume is not None else {"params": params}
     own, arena = _own(_finite_params(network, begin["params"]), update)
     X, targets = _accepted(network, own, X, targets, loss, "X", "targets")
     if validation is not None:
@@ -203,6 +203,8 @@ def fit(
 
     run = _Run(network, own, arena, update, loss, np.random.default_rng(seed), watch)
     history, best = History(**begin.get("history", {})), begin.get("best")
+    if patience is None:  # the last parameters are kept
+        history.best, best = None, None
     if resume is not None:
         run.go_on(begin)
     state = run.state_after(history, best)
@@ -445,14 +447,44 @@ def _check_kinds(network: Any, loss: Any, update: Any) -> None:
     check_optimizer(update, "update")
 
 
-def _resumed(state: Any, params: Any) -> dict[str, Any]:
+def _resumed(state: Any, params: Any, validation: Any) -> dict[str, Any]:
     """A copy of the state of a training, or `InvalidInput`."""
     parts = {"params", "optimizer", "measured", "steps", "rng", "history", "best"}
     if not isinstance(state, dict) or state.keys() != parts:
         raise InvalidInput("resume", describe(state), "the state of a training: fitted.state")
     if params is not None:
         raise InvalidInput("params", describe(params), "None: they go on from where resume has them")
+    good = {"steps": is_integer(state["steps"], 0), "history": _is_history(state), "rng": _is_rng(state)}
+    for part, fits in good.items():
+        if not fits:
+            raise InvalidInput(f"resume[{part!r}]", describe(state[part]), "that of fitted.state")
+    before, measured = len(state["history"]["loss"]), len(state["history"]["validation_loss"])
+    if validation is not None and measured != before:
+        came = f"data for validation, which {before - measured} of {before} epochs before were without"
+        raise InvalidInput("validation", came, "as it was in the training that is resumed")
     return copy.deepcopy(state)
+
+
+def _is_history(state: dict[str, Any]) -> bool:
+    """Whether it is a history, and the best epoch one of it, whose parameters are kept too."""
+    history, best = state["history"], state["best"]
+    if not isinstance(history, dict) or history.keys() != vars(History()).keys():
+        return False
+    lists = [values for name, values in history.items() if name != "best"]
+    if not all(isinstance(values, list) and all(map(is_number, values)) for values in lists):
+        return False
+    if history["best"] is None or best is None:
+        return history["best"] is best
+    known = isinstance(best, dict) and best.keys() == {"params", "measured"}
+    return known and is_integer(history["best"], 0, len(history["validation_loss"]) - 1)
+
+
+def _is_rng(state: dict[str, Any]) -> bool:
+    try:
+        np.random.default_rng().bit_generator.state = state["rng"]
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _right(y: Any, targets: Any) -> float:

@@ -5,6 +5,7 @@ Explained in the chapters *Noise, schedules, clipping* and *Adaptive steps*.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,7 +27,9 @@ from mathdl.optim.optimizer import (
     accept,
     aligned,
     at_step,
+    check_kind,
     check_optimizer,
+    check_state,
     norm,
 )
 
@@ -159,6 +162,8 @@ class Clip(Change):
             length = np.sqrt(sum(np.sum(array * array) for array in g))
         else:
             length = norm(g)
+            if length == math.inf:
+                raise InvalidInput("gradient", "numbers whose norm overflows", "smaller ones; no step was made")
         return g if length <= self.largest else [self.largest / length * array for array in g]
 
 
@@ -232,9 +237,10 @@ class Decay(Settings):
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, step = accept(gradient, params)
-        amount = at_step(self.amount, state["step"])
+        made = check_state(state, ("step",), self)
+        amount = at_step(self.amount, made, "amount", SHARE)
         shrunk = [array - amount * at for array, at in zip(step, p, strict=True)]
-        return build(params, iter(shrunk)), {"step": state["step"] + 1}
+        return build(params, iter(shrunk)), {"step": made + 1}
 
 
 @dataclass
@@ -279,13 +285,17 @@ class Averaged(Settings):
         return {"optimizer": self.optimizer.initial(params), "average": mapped(np.copy, params)}
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
+        check_state(state, ("optimizer", "average"), self)
+        p, means = inputs(params, "params"), aligned(state["average"], params, "state['average']")
+        check_kind(means, p, params, "state['average']")
         step, inner = self.optimizer.update(gradient, state["optimizer"], params)
-        arrays = zip(aligned(state["average"], params, "state['average']"), leaves(params), leaves(step), strict=True)
-        mean = (self.beta * mean + (1 - self.beta) * (p + s) for mean, p, s in arrays)
+        arrays = zip(means, p, aligned(step, params, "step"), strict=True)
+        mean = (self.beta * mean + (1 - self.beta) * (at + s) for mean, at, s in arrays)
         return step, {"optimizer": inner, "average": build(params, mean)}
 
     def average(self, state: Any) -> Any:
         """The mean of the parameters, a tree like them."""
+        check_state(state, ("optimizer", "average"), self)
         return state["average"]
 
 
@@ -331,6 +341,7 @@ class Split(Settings):
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, g = accept(gradient, params)
+        check_state(state, ("matrices", "others"), self)
         at, slopes = self._parts(p, p), self._parts(g, p)
         first, matrices = self.matrices.update(slopes[0], state["matrices"], at[0])
         second, others = self.others.update(slopes[1], state["others"], at[1])

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import describe, want_integer, want_number
+from mathdl.arrays import describe, is_integer, want_integer, want_number
 from mathdl.autodiff import flatten, hessian, jacobian, value_and_grad
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.trace import concrete
@@ -21,7 +21,7 @@ from mathdl.autodiff.trees import inputs, leaves, places
 from mathdl.errors import InvalidInput
 from mathdl.layers.classification import CrossEntropy, probabilities
 from mathdl.optim.matrices import OneOf
-from mathdl.optim.optimizer import NOT_NEGATIVE, POSITIVE, RATE, Range, Schedule, Settings, at_step, norm
+from mathdl.optim.optimizer import NOT_NEGATIVE, POSITIVE, RATE, Range, Schedule, Settings, at_step, check_state, norm
 
 __all__ = ["GaussNewton", "LevenbergMarquardt", "Minimum", "NaturalGradient", "Newton", "lbfgs"]
 
@@ -86,7 +86,8 @@ class Newton(OfFunctions):
         _want_finite_parts(g, "gradient", params, unflatten)
         H = hessian(lambda v: function(unflatten(v)))(x)
         s = _solved(H, -g, self.damping, "the Hessian")
-        return unflatten(at_step(self.rate, _count(state)) * s), {"step": _count(state) + 1}
+        made = check_state(state, ("step",), self)
+        return unflatten(at_step(self.rate, made) * s), {"step": made + 1}
 
 
 @dataclass
@@ -131,7 +132,8 @@ class GaussNewton(OfFunctions):
         x, unflatten = _vector(params, function)
         _, r, J = _linearised(function, x, unflatten, params)
         s = _least_squares(J, -r)
-        return unflatten(at_step(self.rate, _count(state)) * s), {"step": _count(state) + 1}
+        made = check_state(state, ("step",), self)
+        return unflatten(at_step(self.rate, made) * s), {"step": made + 1}
 
 
 @dataclass
@@ -190,7 +192,10 @@ class LevenbergMarquardt(OfFunctions):
     def update(self, function: Function, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         x, unflatten = _vector(params, function)
         f, r, J = _linearised(function, x, unflatten, params)
-        step, damping = _count(state, "damping", "accepted"), state["damping"]
+        step, damping = check_state(state, ("step", "damping", "accepted"), self), state["damping"]
+        if not POSITIVE.holds(damping) or not is_integer(state["accepted"], 0):
+            came = f"the damping {damping!r}, accepted {state['accepted']!r}"
+            raise InvalidInput("state", came, "a positive damping, and how many steps were accepted")
         with np.errstate(all="ignore"):
             sizes = np.sum(J * J, axis=0) if self.scaled else np.ones_like(x)
             s = _least_squares(J, -r, damping * sizes)
@@ -267,7 +272,8 @@ class NaturalGradient(OfFunctions):
         rows = np.reshape(J, (-1, x.size))
         F, g = rows.T @ np.reshape(LJ, rows.shape) / len(z), rows.T @ np.reshape(gz, -1)
         s = _solved(F, -g, self.damping, "the Fisher information")
-        return unflatten(at_step(self.rate, _count(state)) * s), {"step": _count(state) + 1}
+        made = check_state(state, ("step",), self)
+        return unflatten(at_step(self.rate, made) * s), {"step": made + 1}
 
 
 # --------------------------------------------------------------------------------------------------------------- L-BFGS
@@ -371,13 +377,6 @@ def _vector(params: Any, function: Any) -> tuple[Any, Function]:
     if not x.size:
         raise InvalidInput("params", "no numbers", "at least one")
     return x, unflatten
-
-
-def _count(state: Any, *others: str) -> int:
-    """How many steps were made; an error where the state lacks that, or something else."""
-    if not isinstance(state, dict) or not {"step", *others} <= state.keys():
-        raise InvalidInput("state", describe(state), "what initial(params) gives")
-    return int(state["step"])
 
 
 def _pair(both: Any) -> tuple[Function, Any]:

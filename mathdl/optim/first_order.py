@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy import add, divide, multiply, sign, sqrt, subtract
 
+from mathdl.errors import InvalidInput
 from mathdl.optim.optimizer import NOT_NEGATIVE, RATE, SHARE, Elementwise, Now, Range, Schedule
 
 __all__ = [
@@ -445,8 +446,10 @@ class NAdam(Elementwise):
         return {**super().initial(params), "product": 1.0}
 
     def now(self, state: Any) -> Now:
-        now = super().now(state)
-        return now._replace(kept={"product": state["product"] * self.share(now.step)})
+        now, product = super().now(state), state["product"]
+        if not NOT_NEGATIVE.holds(product):
+            raise InvalidInput("state['product']", repr(product), str(NOT_NEGATIVE))
+        return now._replace(kept={"product": product * self.share(now.step)})
 
     def rule(self, now: Now, g: Any, p: Any, m: Any, v: Any) -> tuple[Any, ...]:
         share, following, product = self.share(now.step), self.share(now.step + 1), now.kept["product"]

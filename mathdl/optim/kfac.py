@@ -18,7 +18,7 @@ from mathdl.layers.layer import Layer
 from mathdl.layers.linear import Affine
 from mathdl.optim.curvature import OfFunctions, errors_of
 from mathdl.optim.matrices import OneOf
-from mathdl.optim.optimizer import POSITIVE, RATE, SHARE, Schedule, accept, at_step
+from mathdl.optim.optimizer import POSITIVE, RATE, SHARE, Schedule, accept, at_step, check_state
 
 if TYPE_CHECKING:
     from mathdl.network.composition import Network
@@ -122,6 +122,7 @@ class KFAC(OfFunctions):
 
     def _checked(self, state: Any, params: Any) -> Any:
         wanted = self.initial(params)
+        check_state(state, tuple(wanted), self)
         try:
             mapped(check_shape, wanted, state)
         except InvalidInput as error:

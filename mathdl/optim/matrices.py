@@ -14,6 +14,7 @@ import numpy as np
 
 from mathdl.arrays import describe, is_integer, want_integer
 from mathdl.autodiff.followed import Followed
+from mathdl.autodiff.trace import concrete
 from mathdl.autodiff.trees import build, inputs, mapped, places
 from mathdl.errors import InvalidInput
 from mathdl.optim.optimizer import (
@@ -27,6 +28,7 @@ from mathdl.optim.optimizer import (
     accept,
     aligned,
     at_step,
+    check_state,
     norm,
 )
 
@@ -53,7 +55,7 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
     Raises
     ------
     InvalidInput
-        If G is no matrix, or ``steps`` no integer above 0.
+        If G is no matrix, its norm is not finite, or ``steps`` is no integer above 0.
 
     References
     ----------
@@ -70,7 +72,10 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
     if np.ndim(G) != 2:
         raise InvalidInput("G", describe(G), "a matrix, shape (m, n)")
     X: Any = G.T if G.shape[0] > G.shape[1] else G
-    X = X / (np.maximum(np.sqrt(np.sum(X * X)), TINY) if isinstance(G, Followed) else max(norm(G), TINY))
+    length = np.sqrt(np.sum(X * X)) if isinstance(G, Followed) else norm(G)
+    if not np.isfinite(concrete(length)):
+        raise InvalidInput("G", f"a matrix with the norm {concrete(length)}", "one whose norm is finite")
+    X = X / np.maximum(length, TINY)
     for _ in range(steps):
         S = X @ X.T
         X = A * X + (B * S + C * S @ S) @ X
@@ -123,11 +128,12 @@ class OfMatrices(Settings):
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, g = accept(gradient, params)
         self._want_matrices(p, params)
+        made = check_state(state, ("step", *self.moments), self)
         old = [self._moment(state, name, of, p, params) for name, of in self.moments.items()]
         for array, place in zip(g, places(params, "gradient"), strict=True):
             if not isinstance(array, Followed) and not np.isfinite(np.vdot(array, array)):
                 raise InvalidInput(place, "numbers whose squares overflow", "smaller ones; no step was made")
-        now = Now(state["step"] + 1, at_step(self.rate, state["step"]), {})
+        now = Now(made + 1, at_step(self.rate, made), {})
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
         # in the order of memory that a file gives back: products of others may differ from those in the last bit
@@ -142,9 +148,6 @@ class OfMatrices(Settings):
                 raise InvalidInput(place, f"shape {np.shape(array)}", wanted)
 
     def _moment(self, state: Any, name: str, of: Any, p: list[Any], params: Any) -> list[Any]:
-        if not isinstance(state, dict) or "step" not in state or name not in state:
-            keys = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
-            raise InvalidInput("state", keys, f"what {type(self).__name__}.initial(params) gives")
         arrays = aligned(state[name], params, f"state[{name!r}]")
         for array, W, place in zip(arrays, p, places(params, ""), strict=True):
             if np.shape(array) != of(*W.shape) or np.result_type(array) != W.dtype:

@@ -7,18 +7,19 @@ number alike, so that one `rule` on arrays says all. Explained in the chapters *
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from mathdl.arrays import describe, is_finite, is_number
+from mathdl.arrays import describe, is_finite, is_integer, is_number
 from mathdl.autodiff.followed import Followed
 from mathdl.autodiff.trees import build, inputs, mapped, places
 from mathdl.errors import InvalidInput
 
-__all__ = ["Elementwise", "Optimizer", "Settings", "accept", "check_optimizer", "norm"]
+__all__ = ["Elementwise", "Optimizer", "Settings", "accept", "check_optimizer", "check_state", "norm"]
 
 Schedule = Callable[[int], float]
 
@@ -40,6 +41,13 @@ class Optimizer(Protocol):
         """The step, which is added to the parameters, and the next state; nothing is written into."""
 
 
+def plain(value: Any) -> Any:
+    """A number as one of Python's own, which leaves arrays the type that they have; all else as it is."""
+    if is_integer(value):
+        return int(value)
+    return float(value) if is_number(value) else value
+
+
 class Range(NamedTuple):
     """Which numbers a setting may be: at least ``least`` (more, if ``open``) and less than ``below``."""
 
@@ -51,7 +59,10 @@ class Range(NamedTuple):
     def holds(self, value: Any) -> bool:
         if isinstance(value, Followed) or (self.schedule and callable(value)):
             return True
-        return is_number(value) and self.least <= value < self.below and not (self.open and value == self.least)
+        number = plain(value)
+        if not is_number(number) or not self.least <= number < self.below or number > sys.float_info.max:
+            return False
+        return not (self.open and number == self.least)
 
     def __str__(self) -> str:
         least = f"at least {self.least:g}"
@@ -79,17 +90,17 @@ class Settings:
         wanted = self.ranges.get(name)
         if wanted is not None and not wanted.holds(value):
             raise InvalidInput(name, repr(value), str(wanted))
-        super().__setattr__(name, value.item() if isinstance(value, np.generic) else value)  # float32 stays float32
+        super().__setattr__(name, plain(value))
 
 
-def at_step(rate: float | Schedule, step: int) -> Any:
+def at_step(rate: float | Schedule, step: int, name: str = "rate", wanted: Range = NOT_NEGATIVE) -> Any:
     """A rate, or what a schedule says for the step with this number, counted from 0."""
     if not callable(rate):
         return rate
     value = rate(step)
-    if not NOT_NEGATIVE.holds(value):
-        raise InvalidInput(f"rate({step})", repr(value), str(NOT_NEGATIVE))
-    return value.item() if isinstance(value, np.generic) else value
+    if not wanted.holds(value):
+        raise InvalidInput(f"{name}({step})", repr(value), str(wanted))
+    return plain(value)
 
 
 class Now(NamedTuple):
@@ -113,9 +124,8 @@ class Elementwise(Settings):
 
     def now(self, state: Any) -> Now:
         """What this step has for all numbers alike."""
-        step = state["step"]
-        rate = self.rate
-        return Now(step + 1, at_step(rate, step) if callable(rate) else rate, {})
+        step = check_state(state, ("step", *self.moments, *self.numbers), self)
+        return Now(step + 1, at_step(self.rate, step), {})
 
     def initial(self, params: Any) -> dict[str, Any]:
         inputs(params, "params")
@@ -123,8 +133,8 @@ class Elementwise(Settings):
 
     def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, dict[str, Any]]:
         p, g = accept(gradient, params)
-        old = self._moments(state, params, p)
         now = self.now(state)
+        old = self._moments(state, params, p)
         results = [self.rule(now, *arrays) for arrays in zip(g, p, *old, strict=True)]
         columns = zip(*results, strict=True) if results else [()] * (1 + len(old))
         step, *new = (build(params, iter(column)) for column in columns)
@@ -149,17 +159,18 @@ class Elementwise(Settings):
         Raises
         ------
         InvalidInput
-            If the gradient is not finite, or something does not fit; nothing is written then.
+            If the gradient is not finite, something does not fit, or an array cannot be written into; nothing is
+            written then.
         """
+        now = self.now(state)
         try:
             old = [state[name] for name in self.moments]
-            shape, kind = params.shape, params.dtype
-            alike = len(shape) == 1 and type(gradient) is np.ndarray
+            alike, shape, kind = params.ndim == 1 and params.flags.writeable, params.shape, params.dtype
             for array in (gradient, *old):
-                alike = alike and array.shape == shape and array.dtype is kind
+                alike = alike and array.shape == shape and array.dtype is kind and type(array) is np.ndarray
+                alike = alike and (array is gradient or array.flags.writeable)
             if not alike or not math.isfinite(gradient.dot(gradient)):
                 self._refuse(gradient, state, params)
-            now = self.now(state)
         except (AttributeError, IndexError, KeyError, TypeError):
             self._refuse(gradient, state, params)
             raise
@@ -178,14 +189,14 @@ class Elementwise(Settings):
         if not isinstance(params, np.ndarray) or params.ndim != 1:
             raise InvalidInput("params", describe(params), "a vector, for steps in place")
         p, _ = accept(gradient, params)
-        self._moments(state, params, p)
+        moments = self._moments(state, params, p)
+        names = ["params", *(f"state[{name!r}]" for name in self.moments)]
+        for name, (array,) in zip(names, [[params], *moments], strict=True):
+            if not isinstance(array, np.ndarray) or not array.flags.writeable:
+                raise InvalidInput(name, f"{describe(array)}, for reading only", "one that can be written into: a copy")
 
     def _moments(self, state: Any, params: Any, p: list[Any]) -> list[list[Any]]:
         """The leaves of each moment, in the order of the parameters."""
-        keys = {"step", *self.moments, *self.numbers}
-        if not isinstance(state, dict) or not keys <= state.keys():
-            came = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
-            raise InvalidInput("state", came, f"what {type(self).__name__}.initial(params) gives")
         arrays = []
         for name in self.moments:
             arrays.append(aligned(state[name], params, f"state[{name!r}]"))
@@ -232,6 +243,17 @@ def check_kind(arrays: list[Any], like: list[Any], params: Any, name: str) -> No
         if np.shape(array) != np.shape(p) or np.result_type(array) != np.result_type(p):
             place = places(params, "")[k]
             raise InvalidInput(name + place, describe(array), f"{describe(p)}, as params{place}")
+
+
+def check_state(state: Any, keys: tuple[str, ...], optimizer: Any) -> Any:
+    """How many steps a state has made, if that is among its keys; `InvalidInput` unless it has these and no others."""
+    if not isinstance(state, dict) or state.keys() != set(keys):
+        came = f"the keys {list(state)}" if isinstance(state, dict) else describe(state)
+        raise InvalidInput("state", came, f"what {type(optimizer).__name__}.initial(params) gives")
+    step = state.get("step", 0)
+    if not ((type(step) is int and step >= 0) or isinstance(step, Followed) or is_integer(step, 0)):
+        raise InvalidInput("state['step']", repr(step), "how many steps were made: an integer, at least 0")
+    return step
 
 
 def norm(tree: Any) -> float:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.arrays import want_integer
+from mathdl.arrays import describe, want_integer
 from mathdl.autodiff import flatten, value_and_grad
 from mathdl.autodiff.trees import build, leaves, mapped
+from mathdl.errors import InvalidInput
 from mathdl.optim.optimizer import Optimizer, check_optimizer
 
 __all__ = ["Descent", "as_map", "minimise"]
@@ -91,10 +92,17 @@ def minimise(
     for _ in range(steps):
         value, g = both(path[-1]) if gradient is None else (function(path[-1]), gradient(path[-1]))
         step, state = optimizer.update(g, state, path[-1])
-        values.append(float(value))
+        values.append(as_value(value))
         path.append(mapped(np.add, path[-1], step))
-    values.append(float(function(path[-1])))
+    values.append(as_value(function(path[-1])))
     return Descent(path[-1], state, np.array(values), path)
+
+
+def as_value(value: Any) -> float:
+    """What a function gave, a number; or `InvalidInput`."""
+    if np.ndim(value) or np.result_type(value).kind not in "fiu":
+        raise InvalidInput("function(params)", describe(value), "a real number")
+    return float(value)
 
 
 def as_map(

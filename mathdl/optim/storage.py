@@ -6,6 +6,7 @@ Explained in the chapter *Adaptive steps*.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import Any
@@ -71,14 +72,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     path = os.fspath(path)
     path = f"{path}.npz" if os.path.exists(f"{path}.npz") else path
+    with open(path, "rb") as file:
+        data = file.read()
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         description = json.loads(arrays.pop(_DESCRIPTION).tobytes())
         if description["format"] == _FORMAT:
             return _made(description["state"], arrays)
-    except OSError:
-        raise
     except Exception as error:  # what a damaged file, or one made to harm, can raise is not to be listed
         came = f"a file that cannot be read ({type(error).__name__}: {error})"
         raise InvalidInput("path", came, "one that mathdl.optim.save wrote") from error
@@ -94,7 +95,8 @@ def _described(value: Any, arrays: dict[str, Any], place: str) -> Any:
     if isinstance(value, (list, tuple)):
         parts = [_described(part, arrays, f"{place}/{k}") for k, part in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": parts}
-    if isinstance(value, (np.ndarray, np.generic)) and np.asarray(value).dtype.kind in "biufc":
+    masked = isinstance(value, np.ma.MaskedArray)
+    if isinstance(value, (np.ndarray, np.generic)) and not masked and np.asarray(value).dtype.kind in "biufc":
         name = str(len(arrays))  # places may have any character in them, or be alike
         arrays[name] = np.asarray(value)
         return {"array" if isinstance(value, np.ndarray) else "number": name}
@@ -117,4 +119,4 @@ def _made(description: Any, arrays: dict[str, Any]) -> Any:
         return made if kind == "list" else tuple(made)
     if kind == "float":
         return float.fromhex(parts)
-    return arrays[parts] if kind == "array" else arrays[parts][()]
+    return {"array": arrays[parts], "number": arrays[parts][()]}[kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -276,3 +277,121 @@ def test_a_chain_refuses_a_state_of_another_length():
     for state in ((), chain.initial(x)[:1], None, {}):
         with pytest.raises(InvalidInput, match=r"^state: got .*; wanted a tuple of 2"):
             chain.update(x, state, x)
+
+
+# ------------------------------------------------------------------------------------------------------------ states
+ONES = np.ones(2)
+WITH_STEPS = {
+    **{name: (made(OPTIMIZERS[name]), ONES, ONES) for name in [*NAMES, "Decay"]},
+    **{name: (getattr(optim, name)(), np.eye(2), np.eye(2)) for name in ("Muon", "Shampoo", "SOAP")},
+    "Newton": (optim.Newton(), lambda x: np.sum(x**2), ONES),
+    "GaussNewton": (optim.GaussNewton(), lambda x: x**2, ONES),
+    "LevenbergMarquardt": (optim.LevenbergMarquardt(), lambda x: x**2, ONES),
+}
+
+
+@pytest.mark.parametrize("step", ["1", -1, 1.5, math.nan, None, True, np.array([1])])
+@pytest.mark.parametrize("name", WITH_STEPS)
+def test_a_state_counts_its_steps(name, step):
+    optimizer, g, params = WITH_STEPS[name]
+    state = {**optimizer.initial(params), "step": step}
+    with pytest.raises(InvalidInput, match=r"^state\['step'\]: got "):
+        optimizer.update(g, state, params)
+    if hasattr(optimizer, "advance"):
+        params = params.copy()
+        with pytest.raises(InvalidInput, match=r"^state\['step'\]: got "):
+            optimizer.advance(g, state, params)
+        assert np.all(params == 1)
+
+
+@pytest.mark.parametrize("name", WITH_STEPS)
+def test_a_state_with_something_else_in_it_is_of_another_optimizer(name):
+    """The moments of AMSGrad contain those of Adam, whose contain those of RMSprop."""
+    optimizer, g, params = WITH_STEPS[name]
+    state = {**optimizer.initial(params), "more": 0}
+    with pytest.raises(InvalidInput, match=rf"^state: got the keys .*'more'.*wanted what {type(optimizer).__name__}"):
+        optimizer.update(g, state, params)
+    if hasattr(optimizer, "advance"):
+        with pytest.raises(InvalidInput, match=r"^state: got the keys"):
+            optimizer.advance(g, state, params.copy())
+
+
+@pytest.mark.parametrize("n", [3, 40_000])
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_for_reading_only_are_not_half_written(name, n):
+    optimizer = made(OPTIMIZERS[name])
+    params, gradient = np.ones(n), np.ones(n)
+    state = optimizer.advance(gradient, optimizer.initial(params), params)
+    arrays = {"params": params, **{f"state['{moment}']": state[moment] for moment in optimizer.moments}}
+    for place, array in arrays.items():
+        before = copied((params, state))
+        array.flags.writeable = False
+        with pytest.raises(InvalidInput, match=f"^{re.escape(place)}: got an array of float64 .*, for reading only"):
+            optimizer.advance(gradient, state, params)
+        array.flags.writeable = True
+        same_bits((params, state), before)
+
+
+@pytest.mark.parametrize("product", ["1", math.nan, -1.0, None, np.ones(2)])
+def test_the_product_of_nadam_is_a_number(product):
+    nadam = optim.NAdam()
+    state = {**nadam.initial(ONES), "product": product}
+    for step in (nadam.update, nadam.advance):
+        with pytest.raises(InvalidInput, match=r"^state\['product'\]: got "):
+            step(ONES, state, np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "state", "said"),
+    [
+        (optim.Decay(0.1), None, "^state: got None; wanted what Decay"),
+        (optim.Averaged(optim.Adam()), None, "^state: got None; wanted what Averaged"),
+        (optim.Averaged(optim.GradientDescent()), {"optimizer": {"step": 0}, "average": np.ones((2, 1))},
+         r"^state\['average'\]: got .*\(2, 1\)"),
+        (optim.Averaged(optim.GradientDescent()), {"optimizer": {"step": 0}, "average": 1.0}, r"^state\['average'\]"),
+        (optim.Split(matrices=optim.Muon(), others=optim.Adam()), {}, r"^state: got the keys \[\]; wanted what Split"),
+        (optim.LevenbergMarquardt(), {"step": 0, "damping": -1.0, "accepted": 0}, "^state: got the damping -1.0"),
+        (optim.LevenbergMarquardt(), {"step": 0, "damping": "1", "accepted": 0}, "^state: got the damping '1'"),
+        (optim.LevenbergMarquardt(), {"step": 0, "damping": 1.0, "accepted": None}, "^state: .*accepted None"),
+    ],
+)  # fmt: skip
+def test_states_of_other_parts_that_cannot_be_used(optimizer, state, said):
+    function = (lambda x: x**2) if isinstance(optimizer, optim.LevenbergMarquardt) else ONES
+    with pytest.raises(InvalidInput, match=said):
+        optimizer.update(function, state, ONES)
+    if isinstance(optimizer, optim.Averaged):
+        with pytest.raises(InvalidInput, match=r"^state: got \w+"):
+            optimizer.average(None)
+
+
+@pytest.mark.parametrize("amount", [1.0, 5.0, -0.1, None, np.array(0.1)])
+def test_the_schedule_of_a_decay_gives_shares(amount):
+    with pytest.raises(InvalidInput, match=r"^amount\(0\): got .*; wanted a number, at least 0 and less than 1$"):
+        optim.Decay(lambda k: amount).update(ONES, {"step": 0}, ONES)
+
+
+def test_numbers_that_no_float_can_hold_or_that_are_of_other_kinds():
+    with pytest.raises(InvalidInput, match=r"^rate: got 1000"):
+        optim.Momentum(rate=10**400)
+    with pytest.raises(InvalidInput, match=r"^rate\(0\): got 1000"):
+        optim.GradientDescent(rate=lambda k: 10**400).update(ONES, {"step": 0}, ONES)
+    for rate in (Fraction(1, 2), np.longdouble(0.5), np.float32(0.5), lambda k: Fraction(1, 2)):
+        step, _ = optim.GradientDescent(rate=rate).update(np.float32([1, 2]), {"step": 0}, np.float32([1, 2]))
+        assert step.dtype == np.float32
+        assert step.tolist() == [-0.5, -1.0]
+
+
+def test_a_norm_that_overflows_is_not_clipped_to_zero():
+    huge = np.full(4, 1.7e308)
+    with pytest.raises(InvalidInput, match=r"^gradient: got numbers whose norm overflows"):
+        optim.Clip(1.0).update(huge, {}, huge)
+    with pytest.raises(InvalidInput, match=r"^G: got a matrix with the norm inf"):
+        optim.orthogonalised(huge.reshape(2, 2))
+    with pytest.raises(InvalidInput, match=r"^G: got a matrix with the norm nan"):
+        optim.orthogonalised(np.array([[np.nan, 1.0]]))
+
+
+@pytest.mark.parametrize("value", [np.ones(2), np.ones(1), 1j])
+def test_what_is_minimised_is_a_real_number(value):
+    with pytest.raises(InvalidInput, match=r"^function\(params\): got .*; wanted a real number"):
+        optim.minimise(lambda x: value, ONES, optim.Adam(), 1, gradient=lambda x: x)

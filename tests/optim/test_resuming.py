@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -99,6 +100,49 @@ def test_the_state_is_not_changed_by_going_on():
     same_bits(fitted.state, before)
 
 
+VALIDATION = {"validation": (X[:9], LABELS[:9])}
+
+
+def test_without_patience_the_last_parameters_are_kept_whatever_was_the_best_before():
+    waiting = fit(
+        NET, NET.initial(X.shape), X, LABELS, epochs=4, update=optim.Adam(0.3), patience=9, **VALIDATION, **QUICK
+    )
+    assert waiting.history.best < 3, "the test is about a best epoch that is not the last"
+    fitted = fit(NET, None, X, LABELS, epochs=6, update=optim.Adam(0.3), resume=waiting.state, **VALIDATION, **QUICK)
+    same_bits(fitted.params, fitted.state["params"])
+    assert fitted.history.best is None
+
+
+def test_patience_and_validation_are_refused_where_earlier_epochs_were_without():
+    fitted = fit(NET, NET.initial(X.shape), X, LABELS, epochs=2, **QUICK)
+    for more in ({}, {"patience": 1}):
+        with pytest.raises(InvalidInput, match=r"^validation: got data for validation, which 2 of 2 epochs"):
+            fit(NET, None, X, LABELS, epochs=4, resume=fitted.state, **VALIDATION, **more, **QUICK)
+
+
+HISTORY = {"loss": [1.0], "accuracy": [], "validation_loss": [1.0], "validation_accuracy": [], "best": None}
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("steps", value) for value in (-1, 1.5, "3", None, True)]
+    + [("rng", value) for value in ({}, None, 3, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64", "state": {}})]
+    + [("history", value) for value in (None, {}, {**HISTORY, "more": []}, {**HISTORY, "loss": 1.0},
+                                        {**HISTORY, "loss": ["a"]}, {**HISTORY, "best": 0}, {**HISTORY, "best": 7})],
+)  # fmt: skip
+def test_the_state_of_a_training_that_cannot_be_used_is_refused(part, value):
+    state = fit(NET, NET.initial(X.shape), X, LABELS, epochs=1, **QUICK).state
+    with pytest.raises(InvalidInput, match=rf"^resume\['{part}'\]: got .*; wanted that of fitted.state"):
+        fit(NET, None, X, LABELS, epochs=2, resume={**state, part: value}, **QUICK)
+
+
+@pytest.mark.parametrize("best", [3, {}, {"params": None}, {"params": {}, "measured": None}])
+def test_a_best_epoch_that_cannot_be_used_is_refused(best):
+    state = fit(NET, NET.initial(X.shape), X, LABELS, epochs=1, **VALIDATION, **QUICK).state
+    with pytest.raises(InvalidInput, match=r"^resume\['history'\]"):
+        fit(NET, None, X, LABELS, epochs=2, resume={**state, "best": best}, **VALIDATION, **QUICK)
+
+
 # ---------------------------------------------------------------------------------------------------- what a file holds
 def test_a_file_holds_every_bit(tmp_path):
     odd = {
@@ -126,3 +170,25 @@ def test_other_files_are_refused(tmp_path):
     for name in ("text", "other.npz", "pickled.npz"):
         with pytest.raises(InvalidInput, match=r"^path: got a file that cannot be read"):
             optim.load(tmp_path / name)
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path):
+    optim.save(tmp_path / "good", {"a": np.ones(9)})
+    data = (tmp_path / "good.npz").read_bytes()
+    for k in range(len(data)):
+        (tmp_path / "bad").write_bytes(data[:k] + bytes([data[k] ^ 0xFF]) + data[k + 1 :])
+        with contextlib.suppress(InvalidInput):  # or the bit says nothing about what is in it
+            same_bits(optim.load(tmp_path / "bad"), {"a": np.ones(9)})
+    for k in range(0, len(data), 50):
+        (tmp_path / "bad").write_bytes(data[:k])
+        with pytest.raises(InvalidInput, match=r"^path: got a file that cannot be read"):
+            optim.load(tmp_path / "bad")
+
+
+def test_masked_arrays_and_unknown_kinds_are_refused(tmp_path):
+    with pytest.raises(InvalidInput, match=r"^state/a: got "):
+        optim.save(tmp_path / "masked", {"a": np.ma.array([1.0, 2.0], mask=[False, True])})
+    text = b'{"format": 1, "state": {"other": "0"}}'
+    np.savez(tmp_path / "unknown.npz", **{"state.json": np.frombuffer(text, dtype=np.uint8), "0": np.ones(2)})
+    with pytest.raises(InvalidInput, match=r"^path: got a file that cannot be read"):
+        optim.load(tmp_path / "unknown")
