@@ -62,6 +62,7 @@ def test_a_gradient_that_is_not_finite_is_refused_by_the_name_of_its_parameter(n
         with pytest.raises(InvalidInput, match="^" + re.escape(said).replace(r"\.\*", ".*")) as caught:
             optimizer.update(spoilt(np.float64(value), *place), state, params)
         assert str(np.float64(value)) in str(caught.value)
+        assert (" at (" in str(caught.value)) == (len(place) == 3 and place[1] != 1)  # a number alone has no place
     same_bits((params, state), before)
 
 
