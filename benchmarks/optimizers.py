@@ -19,7 +19,7 @@ __all__ = ["OPTIMIZERS", "mathdl", "optax", "torch"]
 
 Ways = dict[str, Callable[[], Callable[[], Any]] | None]
 SMALL = [(2, 16), (16,), (16, 16), (16,), (16, 1), (1,)]  # a net 2-16-16-1: 337 parameters
-LARGE = [(10**6,)]
+LARGE: list[tuple[int, ...]] = [(10**6,)]
 RATE, BETA, BETA1, BETA2, EPSILON, DECAY = 1e-3, 0.9, 0.9, 0.999, 1e-8, 0.01
 
 
@@ -295,10 +295,10 @@ def optax(case: Case, derivative: str) -> Ways:
             moved, state = adam.update(g, state, p)
             return optax.apply_updates(p, moved), state
 
-        move = jax.jit(move, **donated)
+        compiled: Any = jax.jit(move, **donated)
 
         def step(g: Any = slopes[2]) -> Any:
-            now[:] = move(*now, g)
+            now[:] = compiled(*now, g)
             return jax.block_until_ready(now[0])
 
         for g in slopes[:2]:

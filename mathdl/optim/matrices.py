@@ -71,10 +71,10 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
     if np.ndim(G) != 2:
         raise InvalidInput("G", describe(G), "a matrix, shape (m, n)")
     X: Any = G.T if G.shape[0] > G.shape[1] else G
-    length: Any = np.sqrt(np.sum(X * X)) if isinstance(G, Followed) else norm(G)
+    length = np.maximum(np.sqrt(np.sum(X * X)), TINY) if isinstance(G, Followed) else max(norm(G), TINY)
     if not isinstance(G, Followed) and not length < np.inf:
         raise InvalidInput("G", f"a matrix with the norm {length}", "one whose norm is finite")
-    X = X / np.maximum(length, TINY)
+    X = X / length
     for _ in range(steps):
         S = X @ X.T
         X = A * X + (B * S + C * S @ S) @ X
