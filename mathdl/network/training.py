@@ -156,6 +156,7 @@ def fit(
     resume : dict, optional
         The ``state`` of an earlier training, to go on with: with the same data, loss and optimizer the result is, bit
         for bit, that of one training without a break. The order of the data goes on too, whatever the seed.
+        Validation must have been there from the first epoch on. Without patience the last parameters are kept.
 
     Returns
     -------
@@ -166,7 +167,7 @@ def fit(
     ------
     InvalidInput
         If there are no data, targets do not fit them, shapes do not fit the network, a parameter is not finite from the
-        start, a number is out of range, or the network has several inputs.
+        start, a number is out of range, the network has several inputs, or a state is of another training or optimizer.
     NonFinite
         If a loss (that of the validation too) or a gradient is infinite or NaN. The message says in which batch, and in
         which layer first.

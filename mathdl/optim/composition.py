@@ -162,8 +162,8 @@ class Clip(Change):
             length = np.sqrt(sum(np.sum(array * array) for array in g))
         else:
             length = norm(g)
-            if length == math.inf:
-                raise InvalidInput("gradient", "numbers whose norm overflows", "smaller ones; no step was made")
+        if not length < math.inf:
+            raise InvalidInput("gradient", "numbers whose norm overflows", "smaller ones; no step was made")
         return g if length <= self.largest else [self.largest / length * array for array in g]
 
 

@@ -167,7 +167,7 @@ class AdaGrad(Elementwise):
     ----------
     rate : float or schedule
     epsilon : float
-        Not negative; it stands outside of the root.
+        Not negative; it stands outside of the root. With 0.0, gradients that were always 0 make a step of 0/0, NaN.
 
     Raises
     ------
@@ -212,7 +212,7 @@ class RMSprop(Elementwise):
     beta : float
         How much of the mean square is kept, at least 0 and less than 1.
     epsilon : float
-        Not negative; it stands outside of the root.
+        Not negative; it stands outside of the root. With 0.0, gradients that were always 0 make a step of 0/0, NaN.
 
     Raises
     ------
@@ -262,7 +262,7 @@ class Adam(Elementwise):
     beta1, beta2 : float
         How much is kept of the mean of gradients and of their squares, at least 0 and less than 1.
     epsilon : float
-        Not negative; it stands outside of the root.
+        Not negative; it stands outside of the root. With 0.0, gradients that were always 0 make a step of 0/0, NaN.
 
     Raises
     ------

@@ -14,7 +14,6 @@ import numpy as np
 
 from mathdl.arrays import describe, is_integer, want_integer
 from mathdl.autodiff.followed import Followed
-from mathdl.autodiff.trace import concrete
 from mathdl.autodiff.trees import build, inputs, mapped, places
 from mathdl.errors import InvalidInput
 from mathdl.optim.optimizer import (
@@ -72,10 +71,10 @@ def orthogonalised(G: Any, steps: int = 5) -> Any:
     if np.ndim(G) != 2:
         raise InvalidInput("G", describe(G), "a matrix, shape (m, n)")
     X: Any = G.T if G.shape[0] > G.shape[1] else G
-    length = np.sqrt(np.sum(X * X)) if isinstance(G, Followed) else norm(G)
-    if not np.isfinite(concrete(length)):
-        raise InvalidInput("G", f"a matrix with the norm {concrete(length)}", "one whose norm is finite")
-    X = X / np.maximum(length, TINY)
+    length = np.maximum(np.sqrt(np.sum(X * X)), TINY) if isinstance(G, Followed) else max(norm(G), TINY)
+    if not isinstance(G, Followed) and not length < np.inf:
+        raise InvalidInput("G", f"a matrix with the norm {length}", "one whose norm is finite")
+    X = X / length
     for _ in range(steps):
         S = X @ X.T
         X = A * X + (B * S + C * S @ S) @ X

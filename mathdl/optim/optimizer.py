@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
     """A number as one of Python's own, which leaves arrays the type that they have; all else as it is."""
     if is_integer(value):
         return int(value)
-    return float(value) if is_number(value) else value
+    return float(value) if is_number(value) and not isinstance(value, Followed) else value
 
 
 class Range(NamedTuple):

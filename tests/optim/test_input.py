@@ -11,6 +11,7 @@ import pytest
 from common import ELEMENTWISE, copied, made, same_bits, tree
 
 from mathdl import optim
+from mathdl.autodiff import jacobian
 from mathdl.errors import InvalidInput
 
 NAMES = list(ELEMENTWISE)
@@ -385,6 +386,8 @@ def test_a_norm_that_overflows_is_not_clipped_to_zero():
     huge = np.full(4, 1.7e308)
     with pytest.raises(InvalidInput, match=r"^gradient: got numbers whose norm overflows"):
         optim.Clip(1.0).update(huge, {}, huge)
+    with np.errstate(over="ignore"), pytest.raises(InvalidInput, match=r"^gradient: got numbers whose norm overflows"):
+        jacobian(lambda g: optim.Clip(1.0).update(g, {}, g)[0])(huge)
     with pytest.raises(InvalidInput, match=r"^G: got a matrix with the norm inf"):
         optim.orthogonalised(huge.reshape(2, 2))
     with pytest.raises(InvalidInput, match=r"^G: got a matrix with the norm nan"):
