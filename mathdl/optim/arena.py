@@ -1,6 +1,6 @@
 """Parameters whose arrays share the memory of one vector: a step is then a few passes over it, however many they are.
 
-Explained in the chapter *Backpropagation*.
+`mathdl.network.fit` trains in one. Explained in the chapter *Adaptive steps*.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Arena:
 
     References
     ----------
-    Chapter *Backpropagation*.
+    Chapter *Adaptive steps*.
 
     Examples
     --------
