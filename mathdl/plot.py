@@ -18,6 +18,7 @@ from cycler import cycler
 from matplotlib.collections import PolyCollection
 from numpy.typing import ArrayLike, NDArray
 
+from mathdl.arrays import want_integer
 from mathdl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -527,8 +528,13 @@ def _name_ends(axis: Axes, ends: list[tuple[float, str, Any]]) -> None:
         axis.text(1.05, place, name, transform=axis.transAxes, va="center", fontsize=10)
 
 
-def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float = 0.4) -> Moving:
+def moving(
+    figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float = 0.4, still: int | None = None
+) -> Moving:
     """Make a figure whose artists can appear one moment after the other; as it stands it shows them all.
+
+    With ``still`` it is a film: each moment takes the place of the one before, and as it stands the figure shows that
+    one moment.
 
     The cell that shows it says ``figure: classes: moving``, and the page puts a button below that plays it. On paper,
     in a notebook, without JavaScript and for readers who want no motion it is the still.
@@ -541,6 +547,8 @@ def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float =
         What appears at each moment, in turn. What is in none of them is there all the time.
     seconds : float
         From one moment to the next.
+    still : int, optional
+        Number of a moment, counted from 0.
 
     Returns
     -------
@@ -550,7 +558,7 @@ def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float =
     Raises
     ------
     InvalidInput
-        If ``seconds`` is not positive.
+        If ``seconds`` is not positive, or there is no such moment.
 
     Examples
     --------
@@ -560,18 +568,20 @@ def moving(figure: Figure, moments: Sequence[Iterable[Artist]], seconds: float =
     """
     if not seconds > 0:
         raise InvalidInput("seconds", repr(seconds), "a positive number")
+    if still is not None:
+        want_integer(still, "still", 0, len(moments) - 1)
     for k, artists in enumerate(moments):
         for i, artist in enumerate(artists):
             artist.set_gid(f"moment-{k}-{i}")
     plt.close(figure)
-    return Moving(figure, len(moments), seconds)
+    return Moving(figure, len(moments), seconds, still)
 
 
 class Moving:
     """What `moving` returns: a figure, and when its parts appear."""
 
-    def __init__(self, figure: Figure, moments: int, seconds: float) -> None:
-        self.figure, self.moments, self.seconds = figure, moments, seconds
+    def __init__(self, figure: Figure, moments: int, seconds: float, still: int | None = None) -> None:
+        self.figure, self.moments, self.seconds, self.still = figure, moments, seconds, still
 
     def __repr__(self) -> str:
         return f"{repr(self.figure).rstrip('>')}, {self.moments} moments>"
@@ -580,14 +590,26 @@ class Moving:
         """The drawing as matplotlib writes it, and a style that acts only where its address ends on ``#play``."""
         file = StringIO()
         self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
-        turns = "".join(
-            f'#play:target [id^="moment-{k}-"] {{ animation: appear 1ms {k * self.seconds:.2f}s both }}\n'
-            for k in range(self.moments)
-        )
-        style = f"<style>\n@keyframes appear {{ from {{ opacity: 0 }} }}\n{turns}</style>\n"
+        style = f"<style>\n{self._turns() if self.still is None else self._film(self.still)}</style>\n"
         head, opening, rest = file.getvalue().partition("<svg ")
         attributes, end, body = rest.partition(">")
         return f'{head}{opening}id="play" {attributes}{end}\n{style}{body}'
+
+    def _turns(self) -> str:
+        return "@keyframes appear { from { opacity: 0 } }\n" + "".join(
+            f'#play:target [id^="moment-{k}-"] {{ animation: appear 1ms {k * self.seconds:.2f}s both }}\n'
+            for k in range(self.moments)
+        )
+
+    def _film(self, still: int) -> str:
+        hidden = '{ visibility: hidden }\n[id^="moment-'
+        rules = f'[id^="moment-"], #play:target [id^="moment-{still}-"] {hidden}{still}-"] {{ visibility: visible }}\n'
+        rules += "@keyframes show { from, to { visibility: visible } }\n"
+        for k in range(self.moments):
+            fill = " forwards" if k == self.moments - 1 else ""  # the last one stays
+            turn = f"show {self.seconds:.2f}s {k * self.seconds:.2f}s{fill}"
+            rules += f'#play:target [id^="moment-{k}-"] {{ animation: {turn} }}\n'
+        return rules
 
 
 def warped_grid(

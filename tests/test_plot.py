@@ -429,6 +429,21 @@ def test_a_moving_figure_is_a_still_that_plays_where_its_address_asks_for_it() -
     assert style.count("animation") == 3, "nothing moves unless the address asks for it"
 
 
+def test_a_film_shows_one_moment_at_a_time_and_as_a_still_the_one_that_was_chosen() -> None:
+    figure, axis = plt.subplots()
+    film = plot.moving(figure, [axis.plot(k, k, "o") for k in range(12)], seconds=0.25, still=1)
+    root = ElementTree.fromstring(film._repr_svg_())
+    style = next(element.text or "" for element in root.iter() if "visibility" in (element.text or ""))
+    assert '[id^="moment-"], #play:target [id^="moment-1-"] { visibility: hidden }' in style
+    assert '\n[id^="moment-1-"] { visibility: visible }' in style
+    turns = re.findall(
+        r"#play:target \[id\^=\"moment-(\d+)-\"\] { animation: show 0.25s ([\d.]+)s( forwards)? }", style
+    )
+    assert turns == [(str(k), f"{k / 4:.2f}", " forwards" if k == 11 else "") for k in range(12)]
+    with pytest.raises(InvalidInput, match="still"):
+        plot.moving(figure, [axis.plot([0, 1])], still=1)
+
+
 def test_a_moving_figure_is_shown_once_and_is_known_as_a_figure() -> None:
     figure, axis = plt.subplots(figsize=(4.0, 3.0))
     moving = plot.moving(figure, [axis.plot([0, 1])])
