@@ -55,8 +55,11 @@ def _written(line: str) -> Rule:
                 m_hat, v_hat = m / (1 - beta1), v / (1 - beta2)
             root = v_hat if line == "no root" else np.sqrt(v_hat + (epsilon if line == "inside" else 0.0))
             top = g if line == "no mean" else m_hat
-            step = -rate * top / (root + (0.0 if line == "inside" else epsilon))
+            step = -top / (root + (0.0 if line in ("inside", "no epsilon") else epsilon))
+            step = step if line == "no rate" else rate * step
             made.append(-step if line == "sign" else step)
+            if line == "kept":
+                m, v = m_hat, v_hat
         return np.array(made)
 
     return steps
@@ -135,6 +138,11 @@ _ADAM = Exercise(
         "the betas are exchanged: β₁ belongs to m, β₂ to v": _written("betas"),
         "the new gradient comes into m with the weight 1; in Adam it is 1 − β₁": _written("sum"),
         "this goes up: a step is what is added to the parameters, so it has a minus": _written("sign"),
+        "m and v are written over with their corrected values, and go on from these; they go on uncorrected": _written(
+            "kept"
+        ),
+        "ε is missing below the line": _written("no epsilon"),
+        "the rate is missing": _written("no rate"),
     },
 )
 
@@ -180,6 +188,8 @@ def _decay_written(line: str) -> Rule:
         if line == "coupled":
             g = g + decay * theta
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        if line == "uncorrected":
+            m, v = m * (1 - 0.9**t), v * (1 - 0.999**t)
         root = np.sqrt(v / (1 - 0.999**t)) + 1e-8
         step = -rate * m / (1 - 0.9**t) / root
         factor = {"no rate": decay, "grows": -rate * decay, "none": 0.0, "coupled": 0.0}.get(line, rate * decay)
@@ -219,6 +229,7 @@ _DECAY = Exercise(
         "there is no decay in it: this is Adam": _decay_written("none"),
         "the decay is taken of the parameters after the step; AdamW takes it of those before": _decay_written("after"),
         "this is the step; the exercise asks for the parameters after it": _decay_written("step alone"),
+        "m and v are not corrected: divide by 1 − β^t": _decay_written("uncorrected"),
     },
 )
 
@@ -238,8 +249,9 @@ def _amsgrad_written(line: str) -> Rule:
                 "hat": np.maximum(w, v / (1 - beta2**t)),
                 "least": v if t == 1 else np.minimum(w, v),
             }.get(line, np.maximum(w, v))
-            corrected = w if line in ("hat", "of g") else w / (1 - beta2**t)
-            made.append(-rate * m / (1 - beta1**t) / np.sqrt(corrected))
+            corrected = w if line in ("hat", "of g", "uncorrected") else w / (1 - beta2**t)
+            m_hat = m if line == "uncorrected" else m / (1 - beta1**t)
+            made.append(-rate * m_hat / (corrected if line == "no root" else np.sqrt(corrected)))
         return np.array(made)
 
     return steps
@@ -272,6 +284,8 @@ _AMSGRAD = Exercise(
             "into v"
         ),
         "this keeps the smallest v": _amsgrad_written("least"),
+        "nothing is corrected: divide by 1 − β^t": _amsgrad_written("uncorrected"),
+        "the root is missing: the step is divided by the root of the largest v": _amsgrad_written("no root"),
     },
 )
 

@@ -328,7 +328,7 @@ _POLAR = Exercise(
         "this is G divided by its largest singular value: only that one has become 1": lambda G: (
             G / np.linalg.norm(G, 2)
         ),
-        "this takes the sign of each entry; the factor takes the sign of the matrix, so to speak, by its singular values": np.sign,
+        "this takes the sign of each entry; the factor makes each singular value 1 and leaves U and V": np.sign,
         "transposed: this is V Uᵀ, which undoes the turn": lambda G: _polar(G).T,
         "the singular values are inverted instead of being made 1: this is the transposed inverse of G": _svd(
             lambda U, s, VT: U / s @ VT

@@ -154,6 +154,7 @@ _BEST = Exercise(
         "the rate is right; this factor has square roots of κ, as momentum will have": _rated(
             lambda mu, L: 2 / (mu + L), lambda a, mu, L: (math.sqrt(L / mu) - 1) / (math.sqrt(L / mu) + 1)
         ),
+        "both are right, in the wrong order: the rate comes first": lambda H: _best(H)[::-1],
         "the mean of all eigenvalues is taken; only the smallest and the largest decide": lambda H: np.array(
             [1 / (m := float(np.trace(H)) / len(H)), _radius(1 / m, *_ends(H))]
         ),
@@ -283,6 +284,10 @@ _EXACT = Exercise(
         "this length makes the new gradient the shortest, gᵀHg / ‖Hg‖²; the loss was to be made least": _lengths(
             lambda H, g: (g @ H @ g) / np.sum((H @ g) ** 2)
         ),
+        "this is the best fixed rate, 2/(μ + L); the length that is asked for depends on g": _lengths(
+            lambda H, g: 2 / sum(_ends(H))
+        ),
+        "this is the fixed rate 1/L; the length that is asked for depends on g": _lengths(lambda H, g: 1 / _ends(H)[1]),
         "the sign is wrong: the step goes from θ to θ − a g, downhill with a > 0": _lengths(
             lambda H, g: -(g @ g) / (g @ H @ g)
         ),

@@ -162,7 +162,8 @@ def _compare(exercise: Exercise, results: list[Any]) -> str | None:
     alike = len({re.sub(r"[\d.,()\[\] ]+", " ", sentence) for sentence in differences}) == 1
     if len(set(differences)) == 1 or (alike and "factor" not in first):
         return first
-    return f"for the first input that differs, {first[0].lower() if first.startswith('The ') else first[0]}{first[1:]}"
+    begins = first[0].lower() if first.startswith(("The ", "No ")) else first[0]
+    return f"for the first input that differs, {begins}{first[1:]}"
 
 
 def _difference(exercise: Exercise, arguments: tuple[Any, ...], result: Any, truth: Any) -> str | None:

@@ -74,11 +74,13 @@ RIGHT: dict[str, Any] = {
 # -- wrong answers, as they are written --------------------------------------------------------------------------------
 
 
+MEAN = {"m": "beta1 * m + (1 - beta1) * g", "v": "beta2 * v + (1 - beta2) * g**2"}
+
+
 def adam_written(**lines: str) -> Callable[..., Any]:
     """Adam as a program, with lines replaced; each is an expression in the program's own names."""
     program = {
-        "m": "beta1 * m + (1 - beta1) * g",
-        "v": "beta2 * v + (1 - beta2) * g**2",
+        **MEAN,
         "w": "np.maximum(w, v)",
         "m_hat": "m / (1 - beta1**t)",
         "v_hat": "v / (1 - beta2**t)",
@@ -107,6 +109,7 @@ def decay_written(line: str) -> Callable[..., Any]:
     def attempt(theta: Any, g: Any, m: Any, v: Any, t: int, rate: float, decay: float) -> Any:
         g = g + decay * theta if line == "coupled" else g
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        bare = theta - rate * (m / (np.sqrt(v) + 1e-8) + decay * theta)
         m_hat, root = m / (1 - 0.9**t), np.sqrt(v / (1 - 0.999**t)) + 1e-8
         return {
             "coupled": lambda: theta - rate * m_hat / root,
@@ -116,6 +119,7 @@ def decay_written(line: str) -> Callable[..., Any]:
             "none": lambda: theta - rate * m_hat / root,
             "after": lambda: (theta - rate * m_hat / root) * (1 - rate * decay),
             "step alone": lambda: -rate * (m_hat / root + decay * theta),
+            "uncorrected": lambda: bare,
         }[line]()
 
     return attempt
@@ -166,6 +170,13 @@ WRONG: list[tuple[str, Any, str]] = [
     (ADAM, lambda g, rate, b1, b2, e: adam(g, rate, b2, b1, e), "betas are exchanged"),
     (ADAM, adam_written(m="beta1 * m + g"), "weight 1"),
     (ADAM, adam_written(step="rate * m_hat / (np.sqrt(v_hat) + epsilon)"), "goes up"),
+    (
+        ADAM,
+        adam_written(m=f"({MEAN['m']}) / (1 - beta1**t)", v=f"({MEAN['v']}) / (1 - beta2**t)", m_hat="m", v_hat="v"),
+        "written over",
+    ),
+    (ADAM, adam_written(step="-rate * m_hat / np.sqrt(v_hat)"), "ε is missing"),
+    (ADAM, adam_written(step="-m_hat / (np.sqrt(v_hat) + epsilon)"), "rate is missing"),
     (EPSILON, lambda g, e: e**2, "g = 0 only"),
     (EPSILON, lambda g, e: 2 * g * e, "ε² is missing"),
     (EPSILON, lambda g, e: g * e + e**2, "middle term of (g + ε)²"),
@@ -179,12 +190,15 @@ WRONG: list[tuple[str, Any, str]] = [
     (DECAY, decay_written("none"), "no decay"),
     (DECAY, decay_written("after"), "after the step;"),
     (DECAY, decay_written("step alone"), "this is the step"),
+    (DECAY, decay_written("uncorrected"), "not corrected"),
     (AMSGRAD, adam_written(), "this is Adam"),
     (AMSGRAD, amsgrad_written(w="np.maximum(w, v.max())"), "over the parameters"),
     (AMSGRAD, amsgrad_written(w="np.maximum(w, g**2)", v_hat="w"), "largest g²"),
     (AMSGRAD, amsgrad_written(w="np.maximum(w, v / (1 - beta2**t))", v_hat="w"), "corrected v̂"),
     (AMSGRAD, amsgrad_written(v="np.maximum(v, beta2 * v + (1 - beta2) * g**2)", w="v"), "put back"),
     (AMSGRAD, amsgrad_written(w="v if t == 1 else np.minimum(w, v)"), "smallest"),
+    (AMSGRAD, amsgrad_written(m_hat="m", v_hat="w"), "nothing is corrected"),
+    (AMSGRAD, amsgrad_written(step="-rate * m_hat / v_hat"), "root is missing"),
     (LION, lion_written("-r * np.sign(m)", first=False), "new m; Lion"),
     (LION, lion_written("-r * np.sign(g)"), "gradient alone"),
     (LION, lion_written("-r * np.sign(b1 * m + (1 - b1) * g)", first=False), "after m was updated"),
