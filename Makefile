@@ -27,7 +27,7 @@ unit: $(READY)  ## the package's tests and doctests, with coverage, and the chap
 	@$(PYTHON) -m pytest mathdl tests $(addprefix --ignore ,$(PAGES)) --doctest-modules -n 2 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 site: book  ## the built pages in a real browser (skipped by name without Chromium)
-	@$(PYTHON) -m pytest $(PAGES) -rs -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest $(PAGES) -rs
 
 nbval: $(READY)  ## run the notebooks and compare every stored output
 	@$(PYTHON) -m pytest --nbval --nbval-current-env notebooks -n 2 --dist loadfile -p no:cacheprovider
