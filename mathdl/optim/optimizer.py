@@ -23,7 +23,7 @@ __all__ = ["Elementwise", "Optimizer", "Settings", "accept", "check_optimizer", 
 
 Schedule = Callable[[int], float]
 
-BLOCK = 32768  # numbers that a step in place treats at once: a few arrays of them fit into the cache
+BLOCK = 131072  # numbers that a step in place treats at once: more do not fit into the cache, fewer cost more calls
 
 
 class Optimizer(Protocol):
