@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import posixpath
 import re
 import shutil
@@ -15,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
+import pytest
 from bs4 import BeautifulSoup
 from chapters import ROOT
 
@@ -31,6 +33,13 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test by name; where the variable ``CI`` is set, fail it."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{reason} (and CI is set, so this is not skipped)")
+    pytest.skip(reason)
 
 
 def chromium() -> str | None:

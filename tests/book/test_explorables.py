@@ -5,10 +5,10 @@ The numbers that the browser shows are compared with eigenvalues that the engine
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 import browsing
 import numpy as np
@@ -23,12 +23,6 @@ PLACES = {figure["name"]: name for name, page in book().items() for figure in pa
 FIGURE = "fig-momentum-explore"
 
 
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{reason} (and CI is set, so this is not skipped)")
-    pytest.skip(reason)
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_script_has_the_name_of_a_figure(script: Any) -> None:
     assert script.stem in PLACES
@@ -36,23 +30,7 @@ def test_a_script_has_the_name_of_a_figure(script: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = browsing.chromium()
-    if path is None:
-        _unavailable("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=browsing.FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    site = ROOT / "_build" / "html"
-    if not (site / f"{PLACES[FIGURE]}.html").is_file():
-        _unavailable("the site is not built: run make book first")
+def address(site: Path) -> Iterator[str]:
     with browsing.serve(site) as url:
         yield f"{url}/{PLACES[FIGURE]}.html"
 

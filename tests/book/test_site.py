@@ -6,48 +6,20 @@ where the variable ``CI`` is set. Each check is tried on a page that is planted 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import browsing
 import pytest
-from chapters import ROOT, book, toc
+from chapters import book, toc
 
-SITE = ROOT / "_build" / "html"
 PAGES = toc()
 CHAPTERS = [name for name in PAGES if name in book() and book()[name].is_chapter]
 THEMES = ("light", "dark")
-
-
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{reason} (and CI is set, so this is not skipped)")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = browsing.chromium()
-    if path is None:
-        _unavailable("Chromium is not installed: install the system's package, for example apt install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=browsing.FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def site() -> Path:
-    if not SITE.is_dir():
-        _unavailable("the site is not built: run make book first")
-    return SITE
 
 
 @pytest.fixture(scope="module")
@@ -703,10 +675,10 @@ def test_a_missing_browser_is_skipped_by_name_and_fails_on_ci(monkeypatch: pytes
     assert browsing.chromium() is None
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="Chromium is not installed"):
-        _unavailable("Chromium is not installed")
+        browsing.unavailable("Chromium is not installed")
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="CI is set"):
-        _unavailable("Chromium is not installed")
+        browsing.unavailable("Chromium is not installed")
 
 
 def test_what_scrolls_on_a_wide_screen_is_found(planted: Callable[..., Any]) -> None:
