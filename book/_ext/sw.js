@@ -107,7 +107,7 @@ async function page(event, path) {
   const next = registration.waiting;
   if (next && (await clients.matchAll({ type: "window" })).length < 2) {
     next.postMessage("take over");   // the new version answers when the browser asks again, which it does at once
-    return new Response("", { headers: { Refresh: "0", "Content-Type": "text/html" } });
+    return new Response('<link rel="icon" href="data:,">', { headers: { Refresh: "0", "Content-Type": "text/html" } });
   }
   try {
     return await (FILES.has(path) ? file(event, path) : fetch(event.request));
