@@ -173,8 +173,9 @@ def outline(context: dict[str, Any]) -> Markup:
         deep.decompose()
     for link in inner.select("a"):
         link.attrs = {"href": link["href"]}
-        for number in link.select(".section-number"):
-            number.decompose()
+        first = link.find(string=True)
+        if first:
+            first.replace_with(re.sub(r"^\d+(\.\d+)*\.\s+", "", first))  # the order says it
     for item in inner.select("li"):
         item.attrs = {}
     for item in inner.select("ul"):
