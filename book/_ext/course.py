@@ -6,6 +6,7 @@ on the way (maths that KaTeX cannot render, a derivative without its check) is a
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib.util
 import re
@@ -20,12 +21,15 @@ from typing import Any
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
+CODE_STYLES = ("a11y-high-contrast-light", "a11y-high-contrast-dark")  # of the package accessible-pygments
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -115,6 +119,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     unpunctuate_number(page)
     tie_punctuation(page)
     describe_figures(page)
+    lighten_code(page)
     attach_explorables(app, page, context["pathto"])
     page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
@@ -187,6 +192,23 @@ def describe_figures(page: BeautifulSoup) -> None:
     """Load figures when they come near."""
     for image in page.select("img"):
         image["loading"], image["decoding"] = "lazy", "async"
+
+
+def lighten_code(page: BeautifulSoup) -> None:
+    """Drop the marks around words of code that have no colour of their own; they are half of a page's elements."""
+    for word in page.select(".highlight span"):
+        if not set(word.get("class", ())) & coloured_tokens():
+            word.unwrap()
+
+
+@functools.cache
+def coloured_tokens() -> frozenset[str]:
+    """Return the short names of the kinds of words that the light or the dark style of code sets apart."""
+    found = set()
+    for style in map(get_style_by_name, CODE_STYLES):
+        plain = [style.style_for_token(kind) for kind in (Token, Token.Name)]
+        found |= {STANDARD_TYPES[kind] for kind in STANDARD_TYPES if style.style_for_token(kind) not in plain}
+    return frozenset(found - {""})
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
