@@ -21,6 +21,7 @@ from typing import Any
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
+from figures import size_images
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
@@ -118,7 +119,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     remove_repeated_ids(page)
     unpunctuate_number(page)
     tie_punctuation(page)
-    describe_figures(page)
+    size_images(app, page, pagename)
     lighten_code(page)
     attach_explorables(app, page, context["pathto"])
     page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
@@ -186,12 +187,6 @@ def tie_punctuation(page: BeautifulSoup) -> None:
             tied = page.new_tag("span", attrs={"class": "tied"})
             formula.wrap(tied)
             tied.append(match.group())
-
-
-def describe_figures(page: BeautifulSoup) -> None:
-    """Load figures when they come near."""
-    for image in page.select("img"):
-        image["loading"], image["decoding"] = "lazy", "async"
 
 
 def lighten_code(page: BeautifulSoup) -> None:
