@@ -223,7 +223,7 @@ def describe_figures(page: BeautifulSoup) -> None:
 
 
 def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
-    """A drawing ``name.svg`` that has a tall variant ``name-narrow.svg`` beside it shows that one on a narrow screen."""
+    """Show ``name-narrow.svg`` on a narrow screen, where a drawing ``name.svg`` has such a tall variant beside it."""
     for image in page.select("figure img"):
         stem = str(image["src"]).rpartition("/")[2].removesuffix(".svg")
         tall = Path(app.srcdir) / f"book/_static/{stem}-narrow.svg"
