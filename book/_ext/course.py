@@ -50,7 +50,11 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         before = env.toc_secnumbers
         assign(self, env)
         for page, sections in env.toc_secnumbers.items():
-            if chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
+            if part_of(page):  # a part's opening page stands among numbered chapters and is none
+                sections.update(dict.fromkeys(sections))
+                for title in (env.titles[page], *env.tocs[page].findall(nodes.reference)):
+                    title.attributes.pop("secnumber", None)
+            elif chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
                 first = int(chapter[1])
                 for anchor, number in sections.items():
                     sections[anchor] = number and (first, *number[1:])
@@ -60,6 +64,12 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         return [page for page, sections in env.toc_secnumbers.items() if sections != before.get(page)]
 
     return assign_section_numbers
+
+
+def part_of(pagename: str) -> str | None:
+    """Return the number of the part that a page opens: "3" for ``book/3-backpropagation/index``, else ``None``."""
+    opener = re.fullmatch(r"book/(\d+)-[^/]+/index", pagename)
+    return opener[1] if opener else None
 
 
 def node() -> str:
@@ -118,8 +128,11 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     fold_dropdowns(page)
     remove_repeated_ids(page)
     unpunctuate_number(page)
+    open_part(page, pagename, context)
+    number_only_chapters(page, pagename)
     tie_punctuation(page)
     size_images(app, page, pagename)
+    suit_narrow_screens(app, page, context["pathto"])
     lighten_code(page)
     attach_explorables(app, page, context["pathto"])
     page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
@@ -176,6 +189,23 @@ def unpunctuate_number(page: BeautifulSoup) -> None:
         number.string = number.get_text().rstrip(". ")
 
 
+def open_part(page: BeautifulSoup, pagename: str, context: dict[str, Any]) -> None:
+    """Say above the title of a part's opening page which part it is, and in the window's title too."""
+    number, title = part_of(pagename), page.select_one("h1")
+    if number is not None and title is not None:
+        label = page.new_tag("p", attrs={"class": "part-number"})
+        label.string = f"Part {number}"
+        title.insert_before(label)
+        context["title"] = f"Part {number}: {context['title']}"
+
+
+def number_only_chapters(page: BeautifulSoup, pagename: str) -> None:
+    """Take the numbers off figures outside chapters: one picture on a page of its own needs none."""
+    if not re.match(r"\d+-", pagename.rpartition("/")[2]):
+        for number in page.select("figure .caption-number"):
+            number.decompose()
+
+
 def tie_punctuation(page: BeautifulSoup) -> None:
     """Keep a comma or full stop on the line of the short formula before it; browsers may break between the two."""
     for formula in page.select("span.math"):
@@ -204,6 +234,19 @@ def coloured_tokens() -> frozenset[str]:
         plain = [style.style_for_token(kind) for kind in (Token, Token.Name)]
         found |= {STANDARD_TYPES[kind] for kind in STANDARD_TYPES if style.style_for_token(kind) not in plain}
     return frozenset(found - {""})
+
+
+def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
+    """Show ``name-narrow.svg`` on a narrow screen, where a drawing ``name.svg`` has such a tall variant beside it."""
+    for image in page.select("figure img"):
+        stem = str(image["src"]).rpartition("/")[2].removesuffix(".svg")
+        tall = Path(app.srcdir) / f"book/_static/{stem}-narrow.svg"
+        if tall.exists():
+            size = re.search(r'viewBox="0 0 (\d+) (\d+)"', tall.read_text(encoding="utf-8"))
+            given = {"width": size[1], "height": size[2]} if size else {}
+            there = {"media": "(max-width: 640px)", "srcset": pathto(f"_static/{tall.name}", True)}
+            picture = image.wrap(page.new_tag("picture"))
+            picture.insert(0, page.new_tag("source", attrs={**there, **given}))
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
