@@ -153,7 +153,7 @@ def page_class(pagename: str) -> str:
 
 def page_scripts(body: str) -> list[str]:
     """Return the scripts that this page has a use for."""
-    scripts = ["course.js"]
+    scripts = ["course.js", "search.js"]
     if 'class="highlight"' in body:
         scripts.append("copy.js")
     if re.search(r'<figure class="[^"]*\bmoving\b', body):
