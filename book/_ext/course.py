@@ -125,6 +125,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     page = BeautifulSoup(context["body"], "html.parser")
     report_broken_maths(page, pagename)
     mark_checked_equations(page, pagename)
+    link_equation_numbers(page)
     fold_dropdowns(page)
     remove_repeated_ids(page)
     unpunctuate_number(page)
@@ -161,6 +162,15 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
                 break
         else:
             LOGGER.warning("no cell of this page checked the derivative %s", label, location=pagename)
+
+
+def link_equation_numbers(page: BeautifulSoup) -> None:
+    """Let an equation's number be the link to the equation, which Sphinx puts beside the number as a sign."""
+    for number in page.select("div.math .eqno"):
+        link, text = number.select_one("a.headerlink"), number.find(string=True)
+        if link is not None and text is not None and text.parent is number:
+            link["class"] = "number"
+            link.string = text.extract()
 
 
 def fold_dropdowns(page: BeautifulSoup) -> None:
