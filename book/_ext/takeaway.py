@@ -348,9 +348,14 @@ def _output(output: Any, png: Callable[[str], tuple[bytes, int, int]]) -> Any:
 FENCE = re.compile(r"^(`{3,}|:{3,})\{([\w:-]+)\} *(.*)$")
 PLAIN_FENCE = re.compile(r"^(`{3,}|~{3,})")
 OPTION = re.compile(r"^:([\w-]+): *(.*)$")
-ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
-LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-LABELLED = re.compile(r"^( *)\$\$ *\(([\w-]+)\) *$", re.MULTILINE)
+TOKEN = re.compile(  # what has a meaning of its own inside prose; whatever stands in maths or code is left alone
+    r"\{(?P<role>[\w:-]+)\}`(?P<content>[^`]+)`"
+    r"|(?P<display>(?<!\\)\$\$.*?\$\$)(?: *\((?P<label>[\w-]+)\))?"
+    r"|(?P<maths>(?<![\\$])\$(?:\\.|[^$\\])+\$)"
+    r"|(?P<code>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))"
+    r"|(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<goal>[^)\s]+)\)",
+    re.DOTALL,
+)
 
 
 def to_markdown(text: str, facts: Facts) -> str:
@@ -430,19 +435,24 @@ def _prose(lines: list[str], facts: Facts) -> Iterator[str]:
 
 
 def _inline(text: str, facts: Facts) -> str:
-    def equation(match: re.Match[str]) -> str:
-        number = facts.equations.get(match[2])
-        return (f"{match[1]}\\tag{{{number}}}\n" if number else "") + f"{match[1]}$$"
+    """Return a stretch of prose with its references, values and links written out."""
 
-    def role(match: re.Match[str]) -> str:
-        if match[1] == "eval":
+    def written_out(match: re.Match[str]) -> str:
+        found = match.groupdict()
+        if found["role"] == "eval":
             return facts.values.pop(0) if facts.values else match[0]
-        if match[1] in ("eq", "math:numref"):
-            return f"({facts.equations[match[2]]})" if match[2] in facts.equations else match[2]
-        return match[2]
+        if found["role"]:
+            number = facts.equations.get(found["content"])
+            return f"({number})" if found["role"] == "eq" and number else found["content"]
+        if found["display"]:
+            number = facts.equations.get(found["label"] or "")
+            formula, indent = found["display"].removesuffix("$$"), ""
+            if indented := re.search(r"\n( *)$", formula):
+                indent = indented[1]
+            return f"{formula.rstrip()}\n{indent}\\tag{{{number}}}\n{indent}$$" if number else found["display"]
+        if found["text"]:
+            goal, words = facts.link(found["goal"]), TOKEN.sub(written_out, found["text"])
+            return f"[{words}]({goal})" if goal else words
+        return match[0]
 
-    def link(match: re.Match[str]) -> str:
-        goal = facts.link(match[2])
-        return f"[{match[1]}]({goal})" if goal else match[1]
-
-    return LINK.sub(link, ROLE.sub(role, LABELLED.sub(equation, text)))
+    return TOKEN.sub(written_out, text)
