@@ -251,8 +251,8 @@ def compose(title: str, number: int | None, course: str, figure: Path, icon: Pat
 
 def words(text: str, x: float, y: float, size: float, weight: str, colour: str) -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-family="Source Serif 4, DejaVu Sans" font-weight="{weight}" font-size="{size}" '
-        f'fill="{colour}">{html.escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-family="\'Source Serif 4\', \'DejaVu Sans\'" font-weight="{weight}" '
+        f'font-size="{size}" fill="{colour}">{html.escape(text)}</text>'
     )
 
 

@@ -39,9 +39,7 @@ def app(tmp_path: Path) -> Any:
     static = tmp_path / "book" / "_static"
     static.mkdir(parents=True)
     (static / "thread.svg").write_text(DRAWING.format(w=900, h=300), encoding="utf-8")
-    icon = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="#123456"/>'
-    )
+    icon = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="#123"/>'
     (static / "favicon.svg").write_text(f"{icon}</svg>", encoding="utf-8")
     config = SimpleNamespace(
         project="A Course",
@@ -133,18 +131,14 @@ def test_the_root_of_the_site(app: Any) -> None:
     assert not (out / "sitemap.xml").exists()
     with Image.open(out / "_static" / "icon-180.png") as icon:
         assert icon.size == (180, 180)
-        assert icon.convert("RGBA").getpixel((0, 0)) == (0x12, 0x34, 0x56, 255)  # no clear corner
+        assert icon.convert("RGBA").getpixel((0, 0)) == (0x11, 0x22, 0x33, 255)  # no clear corner
     with Image.open(out / "favicon.ico") as icon:
         assert icon.info["sizes"] == {(16, 16), (32, 32)}
     app.config.html_baseurl = ADDRESS
     cards.finish_site(app, None)
     assert f"Sitemap: {ADDRESS}/sitemap.xml" in (out / "robots.txt").read_text()
-    places = [
-        place.text
-        for place in ElementTree.parse(out / "sitemap.xml").getroot().iter()
-        if place.text and place.text.strip()
-    ]
-    assert sorted(places) == sorted(f"{ADDRESS}/{page}.html" for page in app.env.found_docs)  # type: ignore[type-var]
+    places = ElementTree.parse(out / "sitemap.xml").getroot().iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")
+    assert {place.text for place in places} == {f"{ADDRESS}/{page}.html" for page in app.env.found_docs}
     app.config.html_baseurl = ""
     cards.finish_site(app, None)
     assert not (out / "sitemap.xml").exists()
@@ -361,10 +355,8 @@ def executed() -> Any:
     code.outputs = [
         nbformat.v4.new_output("display_data", {"image/svg+xml": DRAWING.format(w=30, h=15), "text/plain": "<Figure>"})
     ]
-    cells = [nbformat.v4.new_markdown_cell(MYST), code]
-    return nbformat.v4.new_notebook(
-        cells=cells, metadata={"source_map": [1, 2], "language_info": {"name": "python", "version": "3.x"}}
-    )
+    metadata = {"source_map": [1, 2], "language_info": {"name": "python", "version": "3.x"}}
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(MYST), code], metadata=metadata)
 
 
 def test_a_notebook_to_take_along() -> None:
