@@ -39,7 +39,7 @@ LARGEST = 120_000  # bytes of a picture; some networks leave out what takes long
 
 #: Pages that Sphinx makes and nobody writes have no description of their own.
 GENERATED = {
-    "genindex": "Every function and class of mathdl, the course's package, from A to Z, with links to their descriptions.",
+    "genindex": "Every function and class of mathdl, the course's package, from A to Z, with links to what they do.",
     "py-modindex": "The modules of mathdl, the course's package, with links to the descriptions of what they hold.",
     "search": "Search the course for words, for formulas by their names, and for functions of mathdl.",
 }
@@ -82,8 +82,7 @@ def metadata(app: Sphinx, pagename: str, context: dict[str, Any], card: str) -> 
         element("meta", property="og:locale", content="en_GB"),
         element("meta", name="twitter:card", content="summary_large_image"),
         element("link", rel="license", href=LICENSE),
-        element("link", rel="icon", href=pathto("favicon.ico", True), sizes="32x32"),
-        element("link", rel="icon", href=pathto("_static/favicon.svg", True), type="image/svg+xml"),
+        element("link", rel="icon", href=pathto("favicon.ico", True), sizes="32x32"),  # the layout names the SVG
         element("link", rel="apple-touch-icon", href=pathto("_static/icon-180.png", True)),
     ]
     for relation in ("prev", "next"):
@@ -138,7 +137,7 @@ def linked_data(
     return f'<script type="application/ld+json">{text}</script>'
 
 
-def element(name: str, **attributes: object) -> str:
+def element(name: str, /, **attributes: object) -> str:
     """Return an empty element with its attributes.
 
     >>> element("meta", name="author", content='A & "B"')
@@ -252,8 +251,8 @@ def compose(title: str, number: int | None, course: str, figure: Path, icon: Pat
 
 def words(text: str, x: float, y: float, size: float, weight: str, colour: str) -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-family="Source Serif 4" font-weight="{weight}" font-size="{size}" '
-        f'fill="{colour}">{html.escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-family="\'Source Serif 4\', \'DejaVu Sans\'" font-weight="{weight}" '
+        f'font-size="{size}" fill="{colour}">{html.escape(text)}</text>'
     )
 
 
@@ -302,9 +301,7 @@ def inside(shape: float, width: float, height: float) -> tuple[float, float]:
     return (width, width / shape) if shape * height >= width else (height * shape, height)
 
 
-def fit(
-    text: str, width: float, height: float, most: int, sizes: tuple[int, int], font: str
-) -> tuple[int, list[str]]:
+def fit(text: str, width: float, height: float, most: int, sizes: tuple[int, int], font: str) -> tuple[int, list[str]]:
     """Return the largest size at which a title fits a box in at most so many lines, and those lines."""
     for size in range(sizes[0], sizes[1] - 1, -2):
         lines = wrap(text, width, size, font)
@@ -377,17 +374,8 @@ def make_fonts(source: Path, folder: Path) -> dict[str, str]:
 
 
 def render(drawing: str, fonts: dict[str, str]) -> bytes:
-    """Return a drawing as PNG; one that would be slow to fetch has fewer colours."""
-    picture = bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=drawing,
-            dpi=96,  # figures are measured in points
-            skip_system_fonts=True,  # or the picture would depend on the machine
-            font_files=list(fonts.values()),
-            serif_family="Source Serif 4",
-            sans_serif_family="Source Serif 4",
-        )
-    )
+    """Return a picture as PNG; one that would be slow to fetch has fewer colours."""
+    picture, _, _ = to_png(drawing, fonts)
     for colours in (256, 128, 64):
         if len(picture) <= LARGEST:
             break
@@ -396,6 +384,23 @@ def render(drawing: str, fonts: dict[str, str]) -> bytes:
         image.quantize(colours, kmeans=1, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
         picture = file.getvalue()
     return picture
+
+
+def to_png(drawing: str, fonts: dict[str, str], zoom: int = 1) -> tuple[bytes, int, int]:
+    """Return a drawing as PNG, and the width and height at which it is meant to be shown."""
+    data = bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=drawing,
+            zoom=zoom,
+            dpi=96,  # figures are measured in points
+            skip_system_fonts=True,  # or the picture would depend on the machine
+            font_files=list(fonts.values()),
+            serif_family="Source Serif 4",
+            sans_serif_family="Source Serif 4",
+        )
+    )
+    width, height = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))  # PNG says them there
+    return data, round(width / zoom), round(height / zoom)
 
 
 # -- the site --------------------------------------------------------------------------------------------------------

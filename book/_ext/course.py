@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: checked marks, native folds, page ends.
+"""What this book adds to Sphinx: checked marks, native folds.
 
 Everything that a page shows is finished here in ``finish_page``, from the HTML that Sphinx made of it; a fault found
 on the way (maths that KaTeX cannot render, a derivative without its check) is a warning, and warnings are errors.
@@ -7,7 +7,6 @@ on the way (maths that KaTeX cannot render, a derivative without its check) is a
 from __future__ import annotations
 
 import functools
-import html
 import importlib.util
 import re
 import shutil
@@ -115,11 +114,6 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Finish one page's HTML; runs after Sphinx has made it and before the theme wraps it."""
-    meta = context.get("meta") or {}
-    description = meta.get("description") or app.config.project
-    context["metatags"] = (
-        context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
-    )
     if doctree is None or not context.get("body"):
         return
     page = BeautifulSoup(context["body"], "html.parser")
@@ -136,7 +130,6 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     suit_narrow_screens(app, page, context["pathto"])
     lighten_code(page)
     attach_explorables(app, page, context["pathto"])
-    page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
 
 
@@ -265,50 +258,3 @@ def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., s
         script = f"explorables/{figure['id']}.js"
         if (Path(app.srcdir) / "book/_static" / script).exists():
             page.append(page.new_tag("script", attrs={"src": pathto(f"_static/{script}", True), "defer": ""}))
-
-
-def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
-    """Return what stands under every page: its source, the API it uses if any, how to cite it."""
-    pathto = context["pathto"]
-    source = pathto(f"_sources/{context['sourcename']}", True)
-    title = BeautifulSoup(context["title"], "html.parser").get_text()
-    entries = ", ".join(
-        f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
-        for name, anchor in api_entries(app, pagename)
-    )
-    used = f"<p><strong>Used from mathdl</strong> {entries}</p>" if entries else ""
-    where = "" if title == app.config.project else f"“{html.escape(title)}”, in "
-    cite = (
-        f"{html.escape(app.config.author)} ({app.config.copyright}). {where}"
-        f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. "
-        "Text and figures CC BY 4.0, code BSD-3-Clause."
-    )
-    return (
-        f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
-        f'<a href="{source}">this page as MyST Markdown</a></p>'
-        f"{used}<p><strong>Cite</strong> {cite}</p></aside>"
-    )
-
-
-def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
-    """Return the documented names of mathdl that a chapter's code uses, with their anchors on the API page."""
-    text = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```\{code-cell\}.*?^```", text, re.DOTALL | re.MULTILINE))
-    documented = {name: entry.node_id for name, entry in app.env.domaindata["py"]["objects"].items()}
-    shorthand = {
-        name.rpartition(".")[2]: name
-        for name in documented
-        if name.startswith(("mathdl.checking.", "mathdl.diagnosis."))
-    }
-    found: dict[str, str] = {}
-    for used in sorted(set(re.findall(r"\bmd\.([a-z_]+(?:\.\w+)?)", code))):
-        full = f"mathdl.{used}" if f"mathdl.{used}" in documented else shorthand.get(used)
-        if full is not None and full.count(".") > 1:
-            found[used] = documented[full]
-    return list(found.items())
-
-
-def package_version() -> str:
-    import mathdl
-
-    return mathdl.__version__
