@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: checked marks, native folds, page ends, and two faults of the theme repaired.
+"""What this book adds to Sphinx: checked marks, native folds, page ends.
 
 Everything that a page shows is finished here in ``finish_page``, from the HTML that Sphinx made of it; a fault found
 on the way (maths that KaTeX cannot render, a derivative without its check) is a warning, and warnings are errors.
@@ -33,8 +33,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     katex.NODEJS_BINARY = node()
     katex.RENDER_TIMEOUT = 60.0  # seconds; its 5 are few on a machine that is doing other work as well
     katex.KaTeXServer.start_server_process = classmethod(start_katex)
-    app.add_js_file("course.js", loading_method="defer")
-    app.add_css_file("course.css", priority=900)
     app.connect("html-page-context", finish_page, priority=900)
     Collector.assign_section_numbers = numbered_by_file(Collector.assign_section_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -102,7 +100,6 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Finish one page's HTML; runs after Sphinx has made it and before the theme wraps it."""
-    context["default_mode"] = "auto"  # the theme says nothing else about it, and its script then complains
     meta = context.get("meta") or {}
     description = meta.get("description") or app.config.project
     context["metatags"] = (
