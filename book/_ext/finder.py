@@ -11,6 +11,7 @@ import hashlib
 import html
 import importlib
 import json
+import pickle
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -111,69 +112,83 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
     """Collect the entries of one page from its HTML; ``public`` tells what the readers call an object of mathdl."""
     page = Page(address)
     article = BeautifulSoup(reduced(source), "html.parser")
-    for noise in article.select("aside.about-page, nav, script, style, button, .headerlink, .checked"):
-        noise.decompose()
     title = article.find("h1")
-    if title is None:
+    if not isinstance(title, Tag):
         return page
+    everything = article.find_all(True)
+    glossary, bibliography = address.endswith("glossary.html"), address.endswith("bibliography.html")
+    found: dict[int, Entry | None] = {}
+    boxes, noise = [], []
+    for element in everything:
+        classes = element.get("class") or []
+        if "about-page" in classes or element.name in ("nav", "script", "button"):
+            noise.append(element)
+        elif element.name == "div" and "math" in classes:
+            found[id(element)] = formula(element)
+            noise.append(element)
+        elif element.name == "dt" and "sig" in classes and element.get("id"):
+            found[id(element)] = function(element, public)
+        elif element.name == "figure":
+            found[id(element)] = figure(element)
+            noise.append(element)
+        elif "exercise" in classes:
+            boxes.append(element)
+        elif glossary and element.name == "dt" and element.get("id"):
+            found[id(element)] = term(element)
+        elif bibliography and element.name == "p" and element.get("id"):
+            found[id(element)] = reference(element)
+            noise.append(element)
+        if (
+            {"cell", "solution", "py"} & set(classes)
+            or element.name == "details"
+            or (glossary and element.name == "dl")
+        ):
+            noise.append(element)
     page.number, page.title = numbered(title)
-    found: dict[int, list[Entry]] = {}
-
-    def keep(entry: Entry, element: Tag) -> None:
-        found.setdefault(id(element), []).append(entry)
-
-    everything = list(article.find_all(True))
-    collected = [*formulas(article), *functions(article, public), *figures(article), *exercises(article)]
-    if address.endswith("glossary.html"):
-        collected += terms(article)
-    if address.endswith("bibliography.html"):
-        collected += sources(article)
-    for entry, element in collected:
-        keep(entry, element)
-    for element in article.select("div.cell, div.math, dl.py, figure, .exercise, .solution, details.hide"):
+    for element in noise:
         element.extract()
-    if address.endswith(("glossary.html", "bibliography.html")):
-        for element in article.select("dl, p[id]"):
-            element.extract()
+    for box in boxes:
+        found[id(box)] = exercise(box)
+        box.extract()
     for section in reversed(article.find_all("section")):  # the inner ones first: a section's text is its own
-        for entry in section_entry(section, title):
-            keep(entry, section)
+        found[id(section)] = section_entry(section, title)
         section.extract()
-    page.entries = [entry for element in everything for entry in found.get(id(element), [])]
+    page.entries = [entry for element in everything if (entry := found.get(id(element))) is not None]
     return page
 
 
-def section_entry(section: Tag, title: Tag) -> Iterator[Entry]:
+def section_entry(section: Tag, title: Tag) -> Entry | None:
+    """Return a section with its own words; the one with the page's title stands for the page."""
     heading = section.find(re.compile(r"^h[1-6]$"))
     if not isinstance(heading, Tag):
-        return
+        return None
     number, name = numbered(heading)
-    kind = CHAPTER if heading is title else SECTION
     heading.extract()
-    anchor = "" if kind == CHAPTER else str(section.get("id", ""))
-    yield Entry(kind, anchor, name, number, words(str(section)))
+    if heading is title:
+        return Entry(CHAPTER, "", name, number, words(str(section)))
+    return Entry(SECTION, str(section.get("id", "")), name, number, words(str(section)))
 
 
-def formulas(article: BeautifulSoup) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the labelled formulas; ``eq-d-layer-softmax`` is called "softmax, derivative"."""
-    for box in article.select("div.math[id^=equation-]"):
-        number = box.find(class_="eqno")
-        label = str(box["id"]).removeprefix("equation-")
-        shown = box.find("var")
-        before = box.find_previous_sibling("p")
-        said = re.split(r"(?<=[.?!]) ", words(str(before)))[-1] if before else ""
-        functions_in_it = str(shown.get("title", "")) if isinstance(shown, Tag) else ""
-        entry = Entry(
-            FORMULA,
-            str(box["id"]),
-            formula_name(label),
-            number.get_text().strip("() \n") if number else "",
-            said[-200:],
-            one_line(shown.get_text()) if shown else "",
-            heading_of(box),
-            f"{functions_in_it}{' derivative jacobian gradient' if label.startswith('eq-d-') else ''}".strip(),
-        )
-        yield entry, box
+def formula(box: Tag) -> Entry | None:
+    """Return a labelled formula; ``eq-d-layer-softmax`` is called "softmax, derivative"."""
+    anchor = str(box.get("id", ""))
+    if not anchor.startswith("equation-"):
+        return None
+    label = anchor.removeprefix("equation-")
+    number, line_of_text, before = box.find(class_="eqno"), box.find("var"), box.find_previous_sibling("p")
+    names = str(line_of_text.get("title", "")) if isinstance(line_of_text, Tag) else ""
+    if label.startswith("eq-d-"):
+        names += " derivative jacobian gradient"
+    return Entry(
+        FORMULA,
+        anchor,
+        formula_name(label),
+        number.get_text().strip("() \n") if number else "",
+        re.split(r"(?<=[.?!]) ", words(str(before)))[-1][-200:] if before else "",
+        one_line(line_of_text.get_text()) if line_of_text else "",
+        heading_of(box),
+        names.strip(),
+    )
 
 
 def formula_name(label: str) -> str:
@@ -184,66 +199,53 @@ def formula_name(label: str) -> str:
     return f"{name}, derivative" if derivative else name
 
 
-def functions(article: BeautifulSoup, public: Callable[[str], str]) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the functions and classes of mathdl, and what belongs to a class, with the first line of what is said."""
-    for block in article.select("dl.py"):
-        member = not {"function", "class", "exception", "data"} & set(block.get("class", []))
-        for sign in block.find_all("dt", id=True, recursive=False):
-            text = sign.find_next_sibling("dd")
-            first = text.find("p", recursive=False) if isinstance(text, Tag) else None
-            full = str(sign["id"])
-            owner, _, last = full.rpartition(".")
-            name = f"{public(owner)}.{last}" if member else public(full)
-            said = words(str(first)) if first else ""
-            yield Entry(MEMBER if member else FUNCTION, full, name, shown=said), sign
+def function(sign: Tag, public: Callable[[str], str]) -> Entry:
+    """Return a function or a class of mathdl, or what belongs to a class, with the first line of what is said on it."""
+    block, said = sign.parent, sign.find_next_sibling("dd")
+    first = said.find("p", recursive=False) if isinstance(said, Tag) else None
+    full = str(sign["id"])
+    owner, _, last = full.rpartition(".")
+    if block and {"function", "class", "exception", "data"} & set(block.get("class") or []):
+        kind, name = FUNCTION, public(full)
+    else:
+        kind, name = MEMBER, f"{public(owner)}.{last}"
+    return Entry(kind, full, name, shown=words(str(first)) if first else "")
 
 
-def figures(article: BeautifulSoup) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the figures; the first sentence of a caption is a figure's title."""
-    for figure in article.select("figure[id]"):
-        caption = figure.find("figcaption")
-        if caption is None:
-            continue
-        number = caption.find(class_="caption-number")
-        number_text = number.extract().get_text() if number else ""
-        first, _, rest = words(str(caption)).partition(". ")
-        yield (
-            Entry(FIGURE, str(figure["id"]), first.rstrip("."), number_text.strip(), rest, under=heading_of(figure)),
-            figure,
-        )
+def figure(box: Tag) -> Entry | None:
+    """Return a figure; the first sentence of its caption is its title."""
+    caption = box.find("figcaption")
+    if not isinstance(caption, Tag) or not box.get("id"):
+        return None
+    number = caption.find(class_="caption-number")
+    number_text = number.extract().get_text().strip() if number else ""
+    first, _, rest = words(str(caption)).partition(". ")
+    return Entry(FIGURE, str(box["id"]), first.rstrip("."), number_text, rest, under=heading_of(box))
 
 
-def exercises(article: BeautifulSoup) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the exercises with what they ask; their solutions are for those who have tried."""
-    for box in article.select("div.exercise[id]"):
-        title = box.find(class_="admonition-title")
-        if title is None:
-            continue
-        title.extract()
-        match = re.match(r"(Exercise [\d.]+)?\s*\(?(.*?)\)?$", words(str(title)))
-        number, name = match.groups() if match else ("", "")
-        text = BeautifulSoup(str(box), "html.parser")
-        for noise in text.select("div.cell, div.math, details, figure"):
-            noise.decompose()
-        yield Entry(EXERCISE, str(box["id"]), name, number or "", words(str(text))), box
+def exercise(box: Tag) -> Entry | None:
+    """Return an exercise with what it asks; its solution is for those who have tried."""
+    title = box.find(class_="admonition-title")
+    match = re.match(r"(Exercise [\d.]+)?\s*\(?(.*?)\)?$", words(str(title))) if title else None
+    if title is None or match is None or not box.get("id"):
+        return None
+    title.extract()
+    return Entry(EXERCISE, str(box["id"]), match[2], match[1] or "", words(str(box)))
 
 
-def terms(article: BeautifulSoup) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the glossary's terms with their definitions, without the pointer to the chapter."""
-    for term in article.select("dl > dt[id]"):
-        meaning = term.find_next_sibling("dd")
-        text = re.sub(r"\s*\([^()]*\)$", "", words(str(meaning))) if meaning else ""
-        yield Entry(TERM, str(term["id"]), words(str(term)), shown=text), term
+def term(sign: Tag) -> Entry:
+    """Return a term of the glossary with its definition, without the pointer to the chapter."""
+    meaning = sign.find_next_sibling("dd")
+    text = re.sub(r"\s*\([^()]*\)$", "", words(str(meaning))) if meaning else ""
+    return Entry(TERM, str(sign["id"]), words(str(sign)), shown=text)
 
 
-def sources(article: BeautifulSoup) -> Iterator[tuple[Entry, Tag]]:
-    """Yield the entries of the bibliography: title, authors and year, and where it appeared."""
-    for box in article.select("p[id]"):
-        title = box.find("em")
-        text = words(str(box))
-        name = words(str(title)).rstrip(".") if title else text[:80]
-        authors = re.match(r".*?\(\d{4}\w?\)", text)
-        yield Entry(SOURCE, str(box["id"]), name, shown=authors[0] if authors else text), box
+def reference(box: Tag) -> Entry:
+    """Return an entry of the bibliography: its title, with the authors and the year."""
+    title, text = box.find("em"), words(str(box))
+    authors = re.match(r".*?\(\d{4}\w?\)", text)
+    name = words(str(title)).rstrip(".") if title else text[:80]
+    return Entry(SOURCE, str(box["id"]), name, shown=authors[0] if authors else text)
 
 
 def heading_of(element: Tag) -> str:
@@ -271,7 +273,8 @@ def reduced(source: str) -> str:
     start, end = source.find("<article"), source.rfind("</article>")
     if 0 <= start < end:
         source = source[start:end]
-    source = re.sub(r"<pre\b.*?</pre>", "", source, flags=re.DOTALL)
+    for noise in (r"<pre\b.*?</pre>", r'<a\b[^>]*class="(?:headerlink|checked)[^>]*>.*?</a>'):
+        source = re.sub(noise, "", source, flags=re.DOTALL)
     parts, done = [], 0
     while (start := source.find('<span class="katex">', done)) >= 0:
         depth, end = 0, len(source)
@@ -301,7 +304,16 @@ INVISIBLE = {0x2061: "", 0x2062: "", 0x200B: "", 0xAD: "", 0xA0: " "}
 RAISED = str.maketrans("0123456789+−-=()niT⊤𝖳", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱᵀᵀᵀ")
 LOWERED = str.maketrans("0123456789+−-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
 SPACED = set("=+−≈≤≥<>∈→≠:≔∝⇒∼≪≫↦⟹±")
-ACCENTS = {"^": "\u0302", "ˆ": "\u0302", "~": "\u0303", "˜": "\u0303", "ˉ": "\u0304", "¯": "\u0304", "˙": "\u0307", "⃗": "\u20d7"}
+ACCENTS = {
+    "^": "\u0302",
+    "ˆ": "\u0302",
+    "~": "\u0303",
+    "˜": "\u0303",
+    "ˉ": "\u0304",
+    "¯": "\u0304",
+    "˙": "\u0307",
+    "⃗": "\u20d7",
+}
 
 
 def read_mathml(source: str) -> tuple[str, list[str]]:
@@ -312,7 +324,9 @@ def read_mathml(source: str) -> tuple[str, list[str]]:
         return " ".join(re.sub(r"<annotation.*?</annotation>|<[^>]*>", "", source, flags=re.DOTALL).split()), []
     for element in tree.iter():
         element.tag = element.tag.rpartition("}")[2]
-    names = [e.text for e in tree.iter() if e.tag in ("mi", "mo", "mtext") and re.fullmatch(r"[A-Za-z]{2,}", e.text or "")]
+    names = [
+        e.text for e in tree.iter() if e.tag in ("mi", "mo", "mtext") and re.fullmatch(r"[A-Za-z]{2,}", e.text or "")
+    ]
     text = re.sub(r"\s+", " ", line(tree)).strip()
     text = re.sub(r" ([,.;)\]])", r"\1", re.sub(r"([(\[]) ", r"\1", text))
     return text.rstrip(" .,;"), list(dict.fromkeys(name for name in names if name))
@@ -458,11 +472,7 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
         return
     root = Path(app.outdir)
     documents = [path for page in sorted(app.env.found_docs) if (path := root / f"{page}.html").exists()]
-    pages = []
-    for path in documents:
-        page = collect(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix(), public_name)
-        if page.title:
-            pages.append(page)
+    pages = collect_all(root, documents, Path(app.doctreedir) / "search.pickle")
     spell(pages)
     engine = (root / "_static" / "vendor" / "minisearch.js").read_text(encoding="utf-8")
     note = "/* MiniSearch, (c) Luca Ongaro, MIT licence: vendor/minisearch.LICENSE.txt */\n"
@@ -478,6 +488,20 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
                 path.write_text(after, encoding="utf-8", newline="\n")
 
 
+def collect_all(root: Path, documents: list[Path], memory: Path) -> list[Page]:
+    """Collect from all pages; what was collected from a page in an earlier build is used again while it is the same."""
+    known: dict[str, tuple[str, Page]] = pickle.loads(memory.read_bytes()) if memory.exists() else {}
+    now: dict[str, tuple[str, Page]] = {}
+    for path in documents:
+        address, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+        content = hashlib.sha256(text[text.find("<article") : text.rfind("</article>")].encode()).hexdigest()
+        before = known.get(address)
+        now[address] = before if before and before[0] == content else (content, collect(text, address, public_name))
+    if now != known:
+        memory.write_bytes(pickle.dumps(now))
+    return [page for _, page in now.values() if page.title]
+
+
 def point_to_index(page: str, version: str) -> str:
     """Tell a page's ``search.js`` the version of the index, so that no browser uses an old one from its cache."""
 
@@ -485,4 +509,4 @@ def point_to_index(page: str, version: str) -> str:
         bare = re.sub(r'\s+data-index="[^"]*"', "", tag[0])
         return f'{bare[:-1]} data-index="search-index.js?v={version}">'
 
-    return re.sub(r'<script\b[^>]*_static/search\.js[^>]*>', pointed, page)
+    return re.sub(r"<script\b[^>]*_static/search\.js[^>]*>", pointed, page)
