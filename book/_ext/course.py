@@ -61,6 +61,11 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
     return assign_section_numbers
 
 
+def is_chapter(pagename: str) -> bool:
+    """Say whether a page has a number: ``book/3-backpropagation/14-numbers-that-misbehave`` has."""
+    return re.match(r"\d+-", pagename.rpartition("/")[2]) is not None
+
+
 def part_of(pagename: str) -> str | None:
     """Return the number of the part that a page opens: "3" for ``book/3-backpropagation/index``, else ``None``."""
     opener = re.fullmatch(r"book/(\d+)-[^/]+/index", pagename)
@@ -126,7 +131,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     open_part(page, pagename, context)
     number_only_chapters(page, pagename)
     tie_punctuation(page)
-    describe_figures(page)
+    describe_figures(page, pagename)
     suit_narrow_screens(app, page, context["pathto"])
     attach_explorables(app, page, context["pathto"])
     page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
@@ -195,7 +200,7 @@ def open_part(page: BeautifulSoup, pagename: str, context: dict[str, Any]) -> No
 
 def number_only_chapters(page: BeautifulSoup, pagename: str) -> None:
     """Take the numbers off figures outside chapters: one picture on a page of its own needs none."""
-    if not re.match(r"\d+-", pagename.rpartition("/")[2]):
+    if not is_chapter(pagename):
         for number in page.select("figure .caption-number"):
             number.decompose()
 
@@ -213,10 +218,12 @@ def tie_punctuation(page: BeautifulSoup) -> None:
             tied.append(match.group())
 
 
-def describe_figures(page: BeautifulSoup) -> None:
-    """Load figures when they come near."""
+def describe_figures(page: BeautifulSoup, pagename: str) -> None:
+    """Load a chapter's figures when they come near; the drawing at the top of any other page is wanted at once."""
     for image in page.select("img"):
-        image["loading"], image["decoding"] = "lazy", "async"
+        image["decoding"] = "async"
+        if is_chapter(pagename):
+            image["loading"] = "lazy"
 
 
 def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
