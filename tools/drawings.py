@@ -180,7 +180,7 @@ def thread(narrow: bool) -> Drawing:
     delta = p - np.eye(10)[3]
     by_x, by_p = W.T @ delta, -np.eye(10)[3] / p[3]
     drawing = Drawing(
-        *((420, 640) if narrow else (960, 416)),
+        *((420, 662) if narrow else (960, 416)),
         "The thread of the course",
         "A handwritten 3 becomes ten scores, ten probabilities and a loss; orange arrows lead from each to the next. "
         "Blue arrows lead the gradient back to the pixels, and a green arrow from there to the weights.",
@@ -188,8 +188,8 @@ def thread(narrow: bool) -> Drawing:
     side = 112.0
     small = 18.0 if narrow else 19.0
     if narrow:
-        fore = [(96.0, 30.0 + 182 * k) for k in range(4)]
-        back = [(324.0, 30.0 + 182 * k) for k in range(4)]
+        fore = [(96.0, 30.0 + 190 * k) for k in range(4)]
+        back = [(324.0, 30.0 + 190 * k) for k in range(4)]
     else:
         fore = [(92.0 + 258 * k, 40.0) for k in range(4)]
         back = [(92.0 + 258 * k, 272.0) for k in range(4)]
@@ -223,7 +223,7 @@ def thread(narrow: bool) -> Drawing:
     for k in range(3):
         (cx, top), (dx, below) = fore[k], back[k]
         if narrow:
-            start, end = top + side + (20 if k == 2 else 10), top + 182 - 34
+            start, end = top + side + (20 if k == 2 else 10), top + 190 - 34
             drawing.arrow(f"M{cx} {start} V{end - 6}", (cx, end), 90, PUSH)
             drawing.arrow(f"M{dx} {end} V{start + 6}", (dx, start), -90, PULL)
             drawing.text(cx - 18, end - 4, f"*J*_{k + 1}", 22, PUSH, "end")
@@ -258,7 +258,7 @@ def part_1() -> Drawing:
     row, column = 3, int(J[3].argmax())
     drawing = Drawing(
         640,
-        450,
+        438,
         "One matrix, read in two ways",
         "A matrix of 10 rows and 64 columns in red and blue. One row is drawn again below as an image of 8 by 8 "
         "pixels, one column as ten bars.",
@@ -292,7 +292,7 @@ def part_2() -> Drawing:
     """The same product from both ends: rows that stay rows, and squares that stay squares."""
     drawing = Drawing(
         640,
-        450,
+        420,
         "From the left, each result is one row",
         "The four factors of a gradient drawn to scale: a row, a wide matrix and two squares. Multiplied from the "
         "left all results are rows, from the right the first is a square and the second a wide matrix.",
@@ -339,7 +339,7 @@ def part_3() -> Drawing:
     by_W1 = np.outer((W2.T @ z_bar) * (a > 0), image.ravel())
     drawing = Drawing(
         640,
-        450,
+        446,
         "One pass back, and each weight knows its share",
         "A network of 16, 8 and 10 units. Blue lines from the loss back to the pixels are as wide as the derivative "
         "by each weight; units that are off let nothing through.",

@@ -65,6 +65,11 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
     return assign_section_numbers
 
 
+def is_chapter(pagename: str) -> bool:
+    """Say whether a page has a number: ``book/3-backpropagation/14-numbers-that-misbehave`` has."""
+    return re.match(r"\d+-", pagename.rpartition("/")[2]) is not None
+
+
 def part_of(pagename: str) -> str | None:
     """Return the number of the part that a page opens: "3" for ``book/3-backpropagation/index``, else ``None``."""
     opener = re.fullmatch(r"book/(\d+)-[^/]+/index", pagename)
@@ -204,7 +209,7 @@ def open_part(page: BeautifulSoup, pagename: str, context: dict[str, Any]) -> No
 
 def number_only_chapters(page: BeautifulSoup, pagename: str) -> None:
     """Take the numbers off figures outside chapters: one picture on a page of its own needs none."""
-    if not re.match(r"\d+-", pagename.rpartition("/")[2]):
+    if not is_chapter(pagename):
         for number in page.select("figure .caption-number"):
             number.decompose()
 

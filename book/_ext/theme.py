@@ -115,7 +115,9 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
         return {"name": page.name, "title": page.title, "number": page.number, "url": url, "current": current}
 
     before = root if here == 0 else order[here - 1] if here else None
-    after = order[0] if pagename == root.name else order[here + 1] if here is not None and here + 1 < len(order) else None
+    after = (
+        order[0] if pagename == root.name else order[here + 1] if here is not None and here + 1 < len(order) else None
+    )
     context["contents"] = [
         {
             "number": part.number,
@@ -130,7 +132,9 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     context["page_number"] = order[here].number if here is not None else ""
     context["page_class"] = page_class(pagename)
     context["outline"] = outline(context)
-    context["metatags"] = re.sub(r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or "")  # the layout has it
+    context["metatags"] = re.sub(
+        r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or ""
+    )  # the layout has it
     context["policy"] = Markup(policy())  # its quotes are what it is about
     context["first_script"] = Markup(first_script())
     context["static"] = lambda name: f"{pathto('_static/' + name, True)}?v={fingerprint(name)}"
@@ -213,5 +217,3 @@ def fingerprint(name: str) -> str:
     """Return a short hash of a file of ``_static``, so that a changed file has a new address."""
     file = STATIC / name
     return hashlib.sha256(file.read_bytes()).hexdigest()[:10] if file.exists() else "0"
-
-
