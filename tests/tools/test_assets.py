@@ -30,13 +30,13 @@ SERIF = (STATIC / "fonts" / "source-serif-4-latin-wght-normal.woff2").read_bytes
 PAGE = """<!doctype html><html class="no-script" data-root="../"><head><title>One</title>
 <script>document.documentElement.classList.remove("no-script")</script>
 <link rel="icon" href="../_static/favicon.svg?v=0"><link rel="stylesheet" href="../_static/course.css?v=0">
-<script defer src="../_static/course.js?v=0"></script></head>
+<script defer src="../_static/course.js?v=0" data-index="later.js?v=0"></script></head>
 <body><h1 id="top">Café &amp; ∂</h1><div class="shown">text</div>
 <div class="highlight"><pre><span class="k">def</span> <span class="c1">Ω</span></pre></div>
 <p>An <code>Ξ</code> here.</p>
 <span class="katex"><span class="katex-mathml"><math><mi>Ψ</mi></math></span><span class="katex-html"><span
  class="mord mathnormal">x</span><span class="mord mathbf">Γ</span></span></span> after
-<img src="../_images/a.png"></body></html>"""
+<picture><source srcset="../_images/b.png 2x, ../_images/c.png"><img src="../_images/a.png"></picture></body></html>"""
 STYLES = """/* keep: elsewhere */
 @font-face { font-family: "Source Serif 4"; font-weight: 200 900; font-display: swap;
   src: url("fonts/source-serif-4-latin-wght-normal.woff2") format("woff2"); }
@@ -69,8 +69,8 @@ def site(folder: Path) -> Any:
     (out / "book").mkdir(parents=True)
     (out / "book" / "index.html").write_text(PAGE, encoding="utf-8")
     (out / "_images").mkdir()
-    Image.new("RGB", (30, 20)).save(out / "_images" / "a.png")
-    Image.new("RGB", (30, 20)).save(out / "_images" / "card.png")
+    for name in ("a", "b", "c", "card"):
+        Image.new("RGB", (30, 20)).save(out / "_images" / f"{name}.png")
     (out / "book" / "index.ipynb").write_text("{}", encoding="utf-8")
     return SimpleNamespace(
         outdir=out,
@@ -159,6 +159,7 @@ def test_a_site_is_finished_and_finished_again_the_same(built: Any) -> None:
     # addresses carry the hash of what is there
     page = once["book/index.html"].decode()
     assert f"course.css?v={offline.fingerprint(once['_static/course.css'])}" in page
+    assert f"later.js?v={offline.fingerprint(b'1')}" in page
     assert f"favicon.svg?v={offline.fingerprint(once['_static/favicon.svg'])}" in page
 
 
@@ -266,7 +267,7 @@ def test_the_worker_knows_every_file_that_reading_needs_and_no_other(built: Any)
     files = json.loads(re.search(r"Object\.entries\((\{.*?\})\)", worker)[1])
     first = json.loads(re.search(r"FIRST = (\[.*?\]);", worker)[1])
     assert not re.search(r'"(VERSION|HOME|SHELL|FILES)"', worker)
-    assert "_images/a.png" in files
+    assert {"_images/a.png", "_images/b.png", "_images/c.png"} <= set(files)
     assert not {"_images/card.png", "book/index.ipynb", "sw.js"} & set(files), "only other sites are shown the card"
     assert {name: offline.fingerprint((out / name).read_bytes()) for name in files} == files
     assert {"book/index.html", "_static/course.css", "_static/course.js"} <= set(first) <= set(files)
