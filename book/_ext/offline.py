@@ -74,7 +74,7 @@ def shown_pictures(out: Path, names: list[str]) -> set[str]:
     for name in names:
         if name.endswith(".html"):
             text = (out / name).read_text(encoding="utf-8")
-            addresses = re.findall(r"""<(?:img|image|object)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""", text)
+            addresses = re.findall(r"""<(?:img|image|object|link)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""", text)
             for several in re.findall(r"""\bsrcset=["']([^"']+)["']""", text):
                 addresses += [part.split()[0] for part in several.split(",") if part.strip()]
         elif name.endswith(".css"):

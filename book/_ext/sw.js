@@ -3,7 +3,7 @@
    offline.py fills in the four names below. Every file is known by a hash of its content: what is kept is certain to
    belong to this version, what has not changed since the last version is taken over from it, and a page that asks for
    a style or script of another version (?v=…) gets it from the network. A version keeps its files in a cache of its
-   own. A new version waits until no page of the old one is open, or until its last open page leads to another. */
+   own. A new version waits until it has what every page needs, and takes over when the reader goes to another page. */
 "use strict";
 
 const THIS_VERSION = "VERSION";
@@ -55,9 +55,15 @@ async function keep(path) {
     const same = await older.match(url);
     if (same?.headers.get("ETag") === FILES.get(path)) return cache.put(url, same);
   }
-  const response = await fetch(url, { cache: "no-cache", priority: "low" });
-  if (!response.ok) throw new Error(`${path}: ${response.status}`);
-  return store(path, response);
+  let problem;
+  for (const cache of ["no-cache", "reload"]) {   // first ask whether what the browser has is still right, then anew
+    try {
+      const response = await fetch(url, { cache, priority: "low" });
+      if (!response.ok) throw new Error(`${path}: ${response.status}`);
+      return await store(path, response);
+    } catch (caught) { problem = caught; }
+  }
+  throw problem;
 }
 
 let keeping = null;
@@ -106,7 +112,7 @@ addEventListener("fetch", event => {
 
 async function page(event, path) {
   const next = registration.waiting;
-  if (next && (await clients.matchAll({ type: "window" })).length < 2) {
+  if (next) {
     next.postMessage("take over");   // the new version answers when the browser asks again, which it does at once
     return new Response('<link rel="icon" href="data:,">', { headers: { Refresh: "0", "Content-Type": "text/html" } });
   }
