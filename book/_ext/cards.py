@@ -34,6 +34,7 @@ MARGIN = 64
 PAPER, INK, QUIET, PALE, RULE = "#f9f5ec", "#20242c", "#5b6270", "#a49c8b", "#e2dbcc"
 PUSH, PULL = "#d55e00", "#0072b2"
 THEME = {"light": "#fffefb", "dark": "#16191e"}  # where the style sheet does not say it
+TAGLINE = "The mathematics of deep learning, executed and checked"  # under the course's own name
 LICENSE = "https://creativecommons.org/licenses/by/4.0/"
 LARGEST = 120_000  # bytes of a picture; some networks leave out what takes long to fetch
 
@@ -241,7 +242,7 @@ def compose(title: str, number: int | None, course: str, figure: Path, icon: Pat
     if icon is not None:
         parts.append(picture_at(icon, MARGIN, foot - 25, 34, 34))
         left += 50
-    parts.append(words(course, left, foot, 27, "400", QUIET))
+    parts.append(words(TAGLINE if title == course else course, left, foot, 27, "400", QUIET))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
         + "".join(parts)
