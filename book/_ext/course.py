@@ -6,6 +6,7 @@ on the way (maths that KaTeX cannot render, a derivative without its check) is a
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shutil
@@ -19,12 +20,16 @@ from typing import Any
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
+from figures import size_images
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
+CODE_STYLES = ("a11y-high-contrast-light", "a11y-high-contrast-dark")  # of the package accessible-pygments
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -44,7 +49,11 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         before = env.toc_secnumbers
         assign(self, env)
         for page, sections in env.toc_secnumbers.items():
-            if chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
+            if part_of(page):  # a part's opening page stands among numbered chapters and is none
+                sections.update(dict.fromkeys(sections))
+                for title in (env.titles[page], *env.tocs[page].findall(nodes.reference)):
+                    title.attributes.pop("secnumber", None)
+            elif chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
                 first = int(chapter[1])
                 for anchor, number in sections.items():
                     sections[anchor] = number and (first, *number[1:])
@@ -54,6 +63,17 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         return [page for page, sections in env.toc_secnumbers.items() if sections != before.get(page)]
 
     return assign_section_numbers
+
+
+def is_chapter(pagename: str) -> bool:
+    """Say whether a page has a number: ``book/3-backpropagation/14-numbers-that-misbehave`` has."""
+    return re.match(r"\d+-", pagename.rpartition("/")[2]) is not None
+
+
+def part_of(pagename: str) -> str | None:
+    """Return the number of the part that a page opens: "3" for ``book/3-backpropagation/index``, else ``None``."""
+    opener = re.fullmatch(r"book/(\d+)-[^/]+/index", pagename)
+    return opener[1] if opener else None
 
 
 def node() -> str:
@@ -104,11 +124,16 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     page = BeautifulSoup(context["body"], "html.parser")
     report_broken_maths(page, pagename)
     mark_checked_equations(page, pagename)
+    link_equation_numbers(page)
     fold_dropdowns(page)
     remove_repeated_ids(page)
     unpunctuate_number(page)
+    open_part(page, pagename, context)
+    number_only_chapters(page, pagename)
     tie_punctuation(page)
-    describe_figures(page)
+    size_images(app, page, pagename)
+    suit_narrow_screens(app, page, context["pathto"])
+    lighten_code(page)
     attach_explorables(app, page, context["pathto"])
     context["body"] = str(page)
 
@@ -137,6 +162,15 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
             LOGGER.warning("no cell of this page checked the derivative %s", label, location=pagename)
 
 
+def link_equation_numbers(page: BeautifulSoup) -> None:
+    """Let an equation's number be the link to the equation, which Sphinx puts beside the number as a sign."""
+    for number in page.select("div.math .eqno"):
+        link, text = number.select_one("a.headerlink"), number.find(string=True)
+        if link is not None and text is not None and text.parent is number:
+            link["class"] = "number"
+            link.string = text.extract()
+
+
 def fold_dropdowns(page: BeautifulSoup) -> None:
     """Make every admonition of class ``dropdown`` a native fold, which needs no script and opens for a search."""
     for box in page.select("div.admonition.dropdown"):
@@ -163,6 +197,23 @@ def unpunctuate_number(page: BeautifulSoup) -> None:
         number.string = number.get_text().rstrip(". ")
 
 
+def open_part(page: BeautifulSoup, pagename: str, context: dict[str, Any]) -> None:
+    """Say above the title of a part's opening page which part it is, and in the window's title too."""
+    number, title = part_of(pagename), page.select_one("h1")
+    if number is not None and title is not None:
+        label = page.new_tag("p", attrs={"class": "part-number"})
+        label.string = f"Part {number}"
+        title.insert_before(label)
+        context["title"] = f"Part {number}: {context['title']}"
+
+
+def number_only_chapters(page: BeautifulSoup, pagename: str) -> None:
+    """Take the numbers off figures outside chapters: one picture on a page of its own needs none."""
+    if not is_chapter(pagename):
+        for number in page.select("figure .caption-number"):
+            number.decompose()
+
+
 def tie_punctuation(page: BeautifulSoup) -> None:
     """Keep a comma or full stop on the line of the short formula before it; browsers may break between the two."""
     for formula in page.select("span.math"):
@@ -176,10 +227,34 @@ def tie_punctuation(page: BeautifulSoup) -> None:
             tied.append(match.group())
 
 
-def describe_figures(page: BeautifulSoup) -> None:
-    """Load figures when they come near."""
-    for image in page.select("img"):
-        image["loading"], image["decoding"] = "lazy", "async"
+def lighten_code(page: BeautifulSoup) -> None:
+    """Drop the marks around words of code that have no colour of their own; they are half of a page's elements."""
+    for word in page.select(".highlight span"):
+        if not set(word.get("class", ())) & coloured_tokens():
+            word.unwrap()
+
+
+@functools.cache
+def coloured_tokens() -> frozenset[str]:
+    """Return the short names of the kinds of words that the light or the dark style of code sets apart."""
+    found = set()
+    for style in map(get_style_by_name, CODE_STYLES):
+        plain = [style.style_for_token(kind) for kind in (Token, Token.Name)]
+        found |= {STANDARD_TYPES[kind] for kind in STANDARD_TYPES if style.style_for_token(kind) not in plain}
+    return frozenset(found - {""})
+
+
+def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
+    """Show ``name-narrow.svg`` on a narrow screen, where a drawing ``name.svg`` has such a tall variant beside it."""
+    for image in page.select("figure img"):
+        stem = str(image["src"]).rpartition("/")[2].removesuffix(".svg")
+        tall = Path(app.srcdir) / f"book/_static/{stem}-narrow.svg"
+        if tall.exists():
+            size = re.search(r'viewBox="0 0 (\d+) (\d+)"', tall.read_text(encoding="utf-8"))
+            given = {"width": size[1], "height": size[2]} if size else {}
+            there = {"media": "(max-width: 640px)", "srcset": pathto(f"_static/{tall.name}", True)}
+            picture = image.wrap(page.new_tag("picture"))
+            picture.insert(0, page.new_tag("source", attrs={**there, **given}))
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
