@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: checked marks, native folds, page ends.
+"""What this book adds to Sphinx: checked marks, native folds.
 
 Everything that a page shows is finished here in ``finish_page``, from the HTML that Sphinx made of it; a fault found
 on the way (maths that KaTeX cannot render, a derivative without its check) is a warning, and warnings are errors.
@@ -6,7 +6,7 @@ on the way (maths that KaTeX cannot render, a derivative without its check) is a
 
 from __future__ import annotations
 
-import html
+import functools
 import importlib.util
 import re
 import shutil
@@ -20,12 +20,16 @@ from typing import Any
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
+from figures import size_images
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
+CODE_STYLES = ("a11y-high-contrast-light", "a11y-high-contrast-dark")  # of the package accessible-pygments
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -115,26 +119,22 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Finish one page's HTML; runs after Sphinx has made it and before the theme wraps it."""
-    meta = context.get("meta") or {}
-    description = meta.get("description") or app.config.project
-    context["metatags"] = (
-        context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
-    )
     if doctree is None or not context.get("body"):
         return
     page = BeautifulSoup(context["body"], "html.parser")
     report_broken_maths(page, pagename)
     mark_checked_equations(page, pagename)
+    link_equation_numbers(page)
     fold_dropdowns(page)
     remove_repeated_ids(page)
     unpunctuate_number(page)
     open_part(page, pagename, context)
     number_only_chapters(page, pagename)
     tie_punctuation(page)
-    describe_figures(page, pagename)
+    size_images(app, page, pagename)
     suit_narrow_screens(app, page, context["pathto"])
+    lighten_code(page)
     attach_explorables(app, page, context["pathto"])
-    page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
 
 
@@ -160,6 +160,15 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
                 break
         else:
             LOGGER.warning("no cell of this page checked the derivative %s", label, location=pagename)
+
+
+def link_equation_numbers(page: BeautifulSoup) -> None:
+    """Let an equation's number be the link to the equation, which Sphinx puts beside the number as a sign."""
+    for number in page.select("div.math .eqno"):
+        link, text = number.select_one("a.headerlink"), number.find(string=True)
+        if link is not None and text is not None and text.parent is number:
+            link["class"] = "number"
+            link.string = text.extract()
 
 
 def fold_dropdowns(page: BeautifulSoup) -> None:
@@ -218,12 +227,21 @@ def tie_punctuation(page: BeautifulSoup) -> None:
             tied.append(match.group())
 
 
-def describe_figures(page: BeautifulSoup, pagename: str) -> None:
-    """Load a chapter's figures when they come near; the drawing at the top of any other page is wanted at once."""
-    for image in page.select("img"):
-        image["decoding"] = "async"
-        if is_chapter(pagename):
-            image["loading"] = "lazy"
+def lighten_code(page: BeautifulSoup) -> None:
+    """Drop the marks around words of code that have no colour of their own; they are half of a page's elements."""
+    for word in page.select(".highlight span"):
+        if not set(word.get("class", ())) & coloured_tokens():
+            word.unwrap()
+
+
+@functools.cache
+def coloured_tokens() -> frozenset[str]:
+    """Return the short names of the kinds of words that the light or the dark style of code sets apart."""
+    found = set()
+    for style in map(get_style_by_name, CODE_STYLES):
+        plain = [style.style_for_token(kind) for kind in (Token, Token.Name)]
+        found |= {STANDARD_TYPES[kind] for kind in STANDARD_TYPES if style.style_for_token(kind) not in plain}
+    return frozenset(found - {""})
 
 
 def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
@@ -245,50 +263,3 @@ def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., s
         script = f"explorables/{figure['id']}.js"
         if (Path(app.srcdir) / "book/_static" / script).exists():
             page.append(page.new_tag("script", attrs={"src": pathto(f"_static/{script}", True), "defer": ""}))
-
-
-def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
-    """Return what stands under every page: its source, the API it uses if any, how to cite it."""
-    pathto = context["pathto"]
-    source = pathto(f"_sources/{context['sourcename']}", True)
-    title = BeautifulSoup(context["title"], "html.parser").get_text()
-    entries = ", ".join(
-        f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
-        for name, anchor in api_entries(app, pagename)
-    )
-    used = f"<p><strong>Used from mathdl</strong> {entries}</p>" if entries else ""
-    where = "" if title == app.config.project else f"“{html.escape(title)}”, in "
-    cite = (
-        f"{html.escape(app.config.author)} ({app.config.copyright}). {where}"
-        f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. "
-        "Text and figures CC BY 4.0, code BSD-3-Clause."
-    )
-    return (
-        f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
-        f'<a href="{source}">this page as MyST Markdown</a></p>'
-        f"{used}<p><strong>Cite</strong> {cite}</p></aside>"
-    )
-
-
-def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
-    """Return the documented names of mathdl that a chapter's code uses, with their anchors on the API page."""
-    text = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```\{code-cell\}.*?^```", text, re.DOTALL | re.MULTILINE))
-    documented = {name: entry.node_id for name, entry in app.env.domaindata["py"]["objects"].items()}
-    shorthand = {
-        name.rpartition(".")[2]: name
-        for name in documented
-        if name.startswith(("mathdl.checking.", "mathdl.diagnosis."))
-    }
-    found: dict[str, str] = {}
-    for used in sorted(set(re.findall(r"\bmd\.([a-z_]+(?:\.\w+)?)", code))):
-        full = f"mathdl.{used}" if f"mathdl.{used}" in documented else shorthand.get(used)
-        if full is not None and full.count(".") > 1:
-            found[used] = documented[full]
-    return list(found.items())
-
-
-def package_version() -> str:
-    import mathdl
-
-    return mathdl.__version__
