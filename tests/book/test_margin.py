@@ -1,4 +1,4 @@
-"""Looks at what stands beside the text and before it: margin notes, the parts' openers, the landing page's first screen.
+"""Looks at what stands beside the text and before it: margin notes, parts' openers, the landing page's first screen.
 
 Needs the built site and Chromium, as ``test_site.py`` does.
 """
