@@ -138,7 +138,7 @@ class Drawing:
 
     def save(self, name: str) -> None:
         """Write the picture into book/_static."""
-        outlines = "".join(f'<path id="{name}" d="{d}"/>' for name, d, _ in self.glyphs.values())
+        outlines = "".join(f'<path id="{name}" d="{d}"/>' for name, d, _ in self.glyphs.values() if d)
         text = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '
             f'width="{self.width}" height="{self.height}" role="img" aria-labelledby="t d">\n'
