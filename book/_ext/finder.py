@@ -14,15 +14,17 @@ import json
 import pickle
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 #: The kinds of entries, in the order of their numbers in the index; ``search.js`` has the words for them.
 CHAPTER, SECTION, FORMULA, FUNCTION, MEMBER, EXERCISE, FIGURE, TERM, SOURCE = range(9)
@@ -417,7 +419,7 @@ def public_name(full: str) -> str:
 
 
 def spell(pages: Iterable[Page]) -> None:
-    """Write the names of formulas as the book writes their words: labels have small letters, Lyapunov has a large one."""
+    """Write the words of formulas' names as the book does: labels have small letters, Lyapunov has a large one."""
     pages = list(pages)
     forms: dict[str, Counter[str]] = {}
     for page in pages:
