@@ -213,7 +213,7 @@
       element("em", "", "softmax jacobian"), ", ", element("em", "", "check_jacobian"), ", ", element("em", "", "vanishing gradients"), ". The ", index, " lists functions and terms.");
     box.append(element("div", "field", input), status, list, hint);
 
-    let active = -1, announce = 0, rest = 0;
+    let active = -1, announce = 0, rest = 0, asked = 0;
     const options = () => list.children;
     function choose(i) {
       options()[active]?.setAttribute("aria-selected", "false");
@@ -231,6 +231,8 @@
     }
     function show(problem) {
       const query = input.value.trim();
+      cancelAnimationFrame(asked);
+      asked = 0;
       choose(-1);
       if (problem) { list.hidden = true; say("The index could not be loaded.", true); return; }
       if (!query || !engine) {
@@ -255,13 +257,15 @@
       const count = results.length === 1 ? "1 result" : `${results.length} results`;
       say(results.length > SHOWN ? `${count}, the best ${SHOWN} shown` : results.length || complete ? (results.length ? count : `Nothing found for “${query}”.`) : "Loading …");
     }
+    const soon = () => { asked ||= requestAnimationFrame(() => show()); };   // letters typed faster than frames are answered at once
     input.addEventListener("input", () => {
-      show();
+      soon();
       if (!leave) try { history.replaceState(null, "", `?q=${encodeURIComponent(input.value.trim())}`); } catch { /* not from a file */ }
     });
     input.addEventListener("keydown", event => {
-      const count = options().length;
       if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (asked && /^(Arrow(Up|Down)|Enter)$/.test(event.key)) show();
+      const count = options().length;
       if (event.key === "ArrowDown" && count) choose((active + 1) % count);
       else if (event.key === "ArrowUp" && count) choose(active <= 0 ? count - 1 : active - 1);
       else if (event.key === "Enter" && count) options()[Math.max(active, 0)].click();
