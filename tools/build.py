@@ -1,8 +1,9 @@
 """`make book`: build the site into _build/html, strictly, and say where it is.
 
 Sphinx reads only the pages whose text changed, so a warm build executes nothing. What a page's text does not show
-(the package, the lock, data, styles, settings) is hashed here: when the hash changes, or the last build did not
-finish, everything is built afresh. Without that, a failed build succeeds when repeated, with the broken cell in it.
+(the package, the lock, data, settings) is hashed here: when the hash changes, or the last build did not finish,
+everything is built afresh. Without that, a failed build succeeds when repeated, with the broken cell in it. When only
+the looks change (theme, styles, scripts), all pages are written anew, and none is executed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if __package__ is None:  # run as `python tools/build.py`
 
 from tools.settings import BUILD, ROOT, SITE, chapters, environment, pages
 
-DIGEST = BUILD / "inputs.sha256"  # written when a build has finished well, absent otherwise
+DIGEST = BUILD / "inputs.sha256"  # of the inputs, then of the looks; written when a build has finished well
 LOG = BUILD / "build.log"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,28 +32,46 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def inputs() -> list[Path]:
     """Return every file that pages depend on without naming it."""
     found = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt", "pyproject.toml")]
-    beside = [f"book/{name}" for name in ("_ext", "_static", "_templates", "_data", "_experiments")]
-    for folder in ("mathdl", *beside, "tools"):
-        found += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    for folder in ("mathdl", "book/_ext", "book/_data", "book/_experiments", "tools"):
+        found += files(ROOT / folder)
     sklearn = importlib.util.find_spec("sklearn")
     if sklearn is not None and sklearn.origin is not None:  # the real data sets ship inside it
-        found += [p for p in (Path(sklearn.origin).parent / "datasets" / "data").rglob("*") if p.is_file()]
-    return sorted(p for p in found if p.suffix != ".pyc")
+        found += files(Path(sklearn.origin).parent / "datasets" / "data")
+    return found
 
 
-def digest() -> str:
-    """Return one hash over all of ``inputs()``, their names included, and the Python that runs them."""
+def looks() -> list[Path]:
+    """Return every file that decides how pages look, and nothing of what cells compute."""
+    return files(ROOT / "book/_theme") + files(ROOT / "book/_static")
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without what Python leaves there."""
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc")
+
+
+def digest(paths: list[Path]) -> str:
+    """Return one hash over the files, their names included, and the Python that runs them."""
     total = hashlib.sha256(sys.version.encode())
-    for path in inputs():
+    for path in paths:
         total.update(os.fsencode(path.name))
         total.update(path.read_bytes() if path.exists() else b"absent")
     return total.hexdigest()
 
 
+#: Jupyter Book's command, told what it has no option for: how many chapters Sphinx may execute side by side.
+JUPYTER_BOOK = """
+import functools, sys
+import jupyter_book.cli.main, jupyter_book.sphinx as builder
+builder.build_sphinx = functools.partial(builder.build_sphinx, jobs=int(sys.argv.pop(1)))
+jupyter_book.cli.main.main()
+"""
+
+
 def run_jupyter_book() -> int:
     """Run the build, showing and logging what it says; return its exit status."""
-    jupyter_book = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", jupyter_book, "build", "-W", "-n", "--keep-going", str(ROOT)]
+    jobs = str(min(os.cpu_count() or 1, 4))
+    command = [sys.executable, "-c", JUPYTER_BOOK, jobs, "build", "-W", "-n", "--keep-going", str(ROOT)]
     with (
         LOG.open("w", encoding="utf-8") as log,
         subprocess.Popen(
@@ -133,10 +152,13 @@ def problems() -> list[str]:
 
 def main() -> int:
     started = time.perf_counter()
-    now = digest()
-    if not DIGEST.exists() or DIGEST.read_text(encoding="utf-8") != now:
+    now = [digest(inputs()), digest(looks())]
+    then = DIGEST.read_text(encoding="utf-8").split() if DIGEST.exists() else []
+    if then[:1] != now[:1]:
         for stale in (BUILD / ".doctrees", SITE, BUILD / "jupyter_execute"):
             shutil.rmtree(stale, ignore_errors=True)
+    elif then != now:
+        shutil.rmtree(SITE, ignore_errors=True)  # Sphinx writes what is missing, from what it has read before
     BUILD.mkdir(exist_ok=True)
     DIGEST.unlink(missing_ok=True)  # until this build has finished well
     status = run_jupyter_book()
@@ -145,7 +167,7 @@ def main() -> int:
         print(f"\nThe book was not built. Everything the build said is in {LOG.relative_to(ROOT)}.")
         print("\n".join(wrong) if wrong else last_complaints())
         return 1
-    DIGEST.write_text(now, encoding="utf-8")
+    DIGEST.write_text("\n".join(now), encoding="utf-8")
     print(f"\nThe book is built ({time.perf_counter() - started:.0f} s): open {SITE / 'index.html'}")
     return 0
 

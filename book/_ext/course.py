@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: checked marks, native folds, page ends.
+"""What this book adds to Sphinx: checked marks, native folds.
 
 Everything that a page shows is finished here in ``finish_page``, from the HTML that Sphinx made of it; a fault found
 on the way (maths that KaTeX cannot render, a derivative without its check) is a warning, and warnings are errors.
@@ -6,7 +6,7 @@ on the way (maths that KaTeX cannot render, a derivative without its check) is a
 
 from __future__ import annotations
 
-import html
+import functools
 import importlib.util
 import re
 import shutil
@@ -20,12 +20,16 @@ from typing import Any
 import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
+from figures import size_images
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 LOGGER = logging.getLogger(__name__)
+CODE_STYLES = ("a11y-high-contrast-light", "a11y-high-contrast-dark")  # of the package accessible-pygments
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -45,7 +49,11 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         before = env.toc_secnumbers
         assign(self, env)
         for page, sections in env.toc_secnumbers.items():
-            if chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
+            if part_of(page):  # a part's opening page stands among numbered chapters and is none
+                sections.update(dict.fromkeys(sections))
+                for title in (env.titles[page], *env.tocs[page].findall(nodes.reference)):
+                    title.attributes.pop("secnumber", None)
+            elif chapter := re.match(r"(\d+)-", page.rpartition("/")[2]):
                 first = int(chapter[1])
                 for anchor, number in sections.items():
                     sections[anchor] = number and (first, *number[1:])
@@ -55,6 +63,17 @@ def numbered_by_file(assign: Callable[..., list[str]]) -> Callable[..., list[str
         return [page for page, sections in env.toc_secnumbers.items() if sections != before.get(page)]
 
     return assign_section_numbers
+
+
+def is_chapter(pagename: str) -> bool:
+    """Say whether a page has a number: ``book/3-backpropagation/14-numbers-that-misbehave`` has."""
+    return re.match(r"\d+-", pagename.rpartition("/")[2]) is not None
+
+
+def part_of(pagename: str) -> str | None:
+    """Return the number of the part that a page opens: "3" for ``book/3-backpropagation/index``, else ``None``."""
+    opener = re.fullmatch(r"book/(\d+)-[^/]+/index", pagename)
+    return opener[1] if opener else None
 
 
 def node() -> str:
@@ -100,23 +119,22 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Finish one page's HTML; runs after Sphinx has made it and before the theme wraps it."""
-    meta = context.get("meta") or {}
-    description = meta.get("description") or app.config.project
-    context["metatags"] = (
-        context.get("metatags", "") + f'<meta name="description" content="{html.escape(description)}">\n'
-    )
     if doctree is None or not context.get("body"):
         return
     page = BeautifulSoup(context["body"], "html.parser")
     report_broken_maths(page, pagename)
     mark_checked_equations(page, pagename)
+    link_equation_numbers(page)
     fold_dropdowns(page)
     remove_repeated_ids(page)
     unpunctuate_number(page)
+    open_part(page, pagename, context)
+    number_only_chapters(page, pagename)
     tie_punctuation(page)
-    describe_figures(page)
+    size_images(app, page, pagename)
+    suit_narrow_screens(app, page, context["pathto"])
+    lighten_code(page)
     attach_explorables(app, page, context["pathto"])
-    page.append(BeautifulSoup(page_end(app, pagename, context), "html.parser"))
     context["body"] = str(page)
 
 
@@ -142,6 +160,15 @@ def mark_checked_equations(page: BeautifulSoup, pagename: str) -> None:
                 break
         else:
             LOGGER.warning("no cell of this page checked the derivative %s", label, location=pagename)
+
+
+def link_equation_numbers(page: BeautifulSoup) -> None:
+    """Let an equation's number be the link to the equation, which Sphinx puts beside the number as a sign."""
+    for number in page.select("div.math .eqno"):
+        link, text = number.select_one("a.headerlink"), number.find(string=True)
+        if link is not None and text is not None and text.parent is number:
+            link["class"] = "number"
+            link.string = text.extract()
 
 
 def fold_dropdowns(page: BeautifulSoup) -> None:
@@ -170,6 +197,23 @@ def unpunctuate_number(page: BeautifulSoup) -> None:
         number.string = number.get_text().rstrip(". ")
 
 
+def open_part(page: BeautifulSoup, pagename: str, context: dict[str, Any]) -> None:
+    """Say above the title of a part's opening page which part it is, and in the window's title too."""
+    number, title = part_of(pagename), page.select_one("h1")
+    if number is not None and title is not None:
+        label = page.new_tag("p", attrs={"class": "part-number"})
+        label.string = f"Part {number}"
+        title.insert_before(label)
+        context["title"] = f"Part {number}: {context['title']}"
+
+
+def number_only_chapters(page: BeautifulSoup, pagename: str) -> None:
+    """Take the numbers off figures outside chapters: one picture on a page of its own needs none."""
+    if not is_chapter(pagename):
+        for number in page.select("figure .caption-number"):
+            number.decompose()
+
+
 def tie_punctuation(page: BeautifulSoup) -> None:
     """Keep a comma or full stop on the line of the short formula before it; browsers may break between the two."""
     for formula in page.select("span.math"):
@@ -183,10 +227,34 @@ def tie_punctuation(page: BeautifulSoup) -> None:
             tied.append(match.group())
 
 
-def describe_figures(page: BeautifulSoup) -> None:
-    """Load figures when they come near."""
-    for image in page.select("img"):
-        image["loading"], image["decoding"] = "lazy", "async"
+def lighten_code(page: BeautifulSoup) -> None:
+    """Drop the marks around words of code that have no colour of their own; they are half of a page's elements."""
+    for word in page.select(".highlight span"):
+        if not set(word.get("class", ())) & coloured_tokens():
+            word.unwrap()
+
+
+@functools.cache
+def coloured_tokens() -> frozenset[str]:
+    """Return the short names of the kinds of words that the light or the dark style of code sets apart."""
+    found = set()
+    for style in map(get_style_by_name, CODE_STYLES):
+        plain = [style.style_for_token(kind) for kind in (Token, Token.Name)]
+        found |= {STANDARD_TYPES[kind] for kind in STANDARD_TYPES if style.style_for_token(kind) not in plain}
+    return frozenset(found - {""})
+
+
+def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
+    """Show ``name-narrow.svg`` on a narrow screen, where a drawing ``name.svg`` has such a tall variant beside it."""
+    for image in page.select("figure img"):
+        stem = str(image["src"]).rpartition("/")[2].removesuffix(".svg")
+        tall = Path(app.srcdir) / f"book/_static/{stem}-narrow.svg"
+        if tall.exists():
+            size = re.search(r'viewBox="0 0 (\d+) (\d+)"', tall.read_text(encoding="utf-8"))
+            given = {"width": size[1], "height": size[2]} if size else {}
+            there = {"media": "(max-width: 640px)", "srcset": pathto(f"_static/{tall.name}", True)}
+            picture = image.wrap(page.new_tag("picture"))
+            picture.insert(0, page.new_tag("source", attrs={**there, **given}))
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
@@ -195,50 +263,3 @@ def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., s
         script = f"explorables/{figure['id']}.js"
         if (Path(app.srcdir) / "book/_static" / script).exists():
             page.append(page.new_tag("script", attrs={"src": pathto(f"_static/{script}", True), "defer": ""}))
-
-
-def page_end(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
-    """Return what stands under every page: its source, the API it uses if any, how to cite it."""
-    pathto = context["pathto"]
-    source = pathto(f"_sources/{context['sourcename']}", True)
-    title = BeautifulSoup(context["title"], "html.parser").get_text()
-    entries = ", ".join(
-        f'<a href="{pathto("book/appendix/api")}#{anchor}"><code>md.{name}</code></a>'
-        for name, anchor in api_entries(app, pagename)
-    )
-    used = f"<p><strong>Used from mathdl</strong> {entries}</p>" if entries else ""
-    where = "" if title == app.config.project else f"“{html.escape(title)}”, in "
-    cite = (
-        f"{html.escape(app.config.author)} ({app.config.copyright}). {where}"
-        f"<em>{html.escape(app.config.project)}</em>, version {package_version()}. "
-        "Text and figures CC BY 4.0, code BSD-3-Clause."
-    )
-    return (
-        f'<aside class="about-page" aria-label="About this page"><p><strong>Source</strong> '
-        f'<a href="{source}">this page as MyST Markdown</a></p>'
-        f"{used}<p><strong>Cite</strong> {cite}</p></aside>"
-    )
-
-
-def api_entries(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
-    """Return the documented names of mathdl that a chapter's code uses, with their anchors on the API page."""
-    text = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```\{code-cell\}.*?^```", text, re.DOTALL | re.MULTILINE))
-    documented = {name: entry.node_id for name, entry in app.env.domaindata["py"]["objects"].items()}
-    shorthand = {
-        name.rpartition(".")[2]: name
-        for name in documented
-        if name.startswith(("mathdl.checking.", "mathdl.diagnosis."))
-    }
-    found: dict[str, str] = {}
-    for used in sorted(set(re.findall(r"\bmd\.([a-z_]+(?:\.\w+)?)", code))):
-        full = f"mathdl.{used}" if f"mathdl.{used}" in documented else shorthand.get(used)
-        if full is not None and full.count(".") > 1:
-            found[used] = documented[full]
-    return list(found.items())
-
-
-def package_version() -> str:
-    import mathdl
-
-    return mathdl.__version__

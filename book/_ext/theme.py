@@ -115,7 +115,9 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
         return {"name": page.name, "title": page.title, "number": page.number, "url": url, "current": current}
 
     before = root if here == 0 else order[here - 1] if here else None
-    after = order[0] if pagename == root.name else order[here + 1] if here is not None and here + 1 < len(order) else None
+    after = (
+        order[0] if pagename == root.name else order[here + 1] if here is not None and here + 1 < len(order) else None
+    )
     context["contents"] = [
         {
             "number": part.number,
@@ -130,14 +132,17 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     context["page_number"] = order[here].number if here is not None else ""
     context["page_class"] = page_class(pagename)
     context["outline"] = outline(context)
-    context["metatags"] = re.sub(r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or "")  # the layout has it
+    context["metatags"] = re.sub(
+        r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or ""
+    )  # the layout has it
     context["policy"] = Markup(policy())  # its quotes are what it is about
     context["first_script"] = Markup(first_script())
     context["static"] = lambda name: f"{pathto('_static/' + name, True)}?v={fingerprint(name)}"
     context["page_scripts"] = page_scripts(context.get("body") or "")
     if here is not None and doctree is not None and order[here].number:
         exercises = len(re.findall(r'<div class="exercise admonition"', context["body"]))
-        line = f'<p class="chapter-line">{order[here].part} · {reading_time(doctree)} minutes to read, {exercises} exercises</p>'
+        time = f"{reading_time(doctree)} minutes to read, {exercises} exercises"
+        line = f'<p class="chapter-line">{order[here].part} · {time}</p>'
         context["body"] = context["body"].replace("</h1>", "</h1>\n" + line, 1)
 
 
@@ -153,7 +158,7 @@ def page_class(pagename: str) -> str:
 
 def page_scripts(body: str) -> list[str]:
     """Return the scripts that this page has a use for."""
-    scripts = ["course.js"]
+    scripts = ["course.js", "search.js"]
     if 'class="highlight"' in body:
         scripts.append("copy.js")
     if re.search(r'<figure class="[^"]*\bmoving\b', body):
@@ -173,8 +178,9 @@ def outline(context: dict[str, Any]) -> Markup:
         deep.decompose()
     for link in inner.select("a"):
         link.attrs = {"href": link["href"]}
-        for number in link.select(".section-number"):
-            number.decompose()
+        first = link.find(string=True)
+        if first:
+            first.replace_with(re.sub(r"^\d+(\.\d+)*\.\s+", "", first))  # the order says it
     for item in inner.select("li"):
         item.attrs = {}
     for item in inner.select("ul"):
@@ -212,5 +218,3 @@ def fingerprint(name: str) -> str:
     """Return a short hash of a file of ``_static``, so that a changed file has a new address."""
     file = STATIC / name
     return hashlib.sha256(file.read_bytes()).hexdigest()[:10] if file.exists() else "0"
-
-

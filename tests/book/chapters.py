@@ -115,8 +115,8 @@ class Page:
 
     @property
     def is_chapter(self) -> bool:
-        """Whether it stands in the folder of a numbered part."""
-        return re.match(r"book/\d+-[^/]+/", self.path) is not None
+        """Whether it has a number, in the folder of a numbered part; the part's ``index.md`` has none."""
+        return re.match(r"book/\d+-[^/]+/\d+-", self.path) is not None
 
     @cached_property
     def blocks(self) -> list[Block]:

@@ -419,7 +419,18 @@ def _defined(cell: Cell) -> Iterator[str]:
 
 # -- the chapter's shape ---------------------------------------------------------------------------------------------
 
-ALLOWED_DIRECTIVES = {"admonition", "note", "tip", "warning", "exercise", "solution", "code-cell", "math", "figure"}
+ALLOWED_DIRECTIVES = {
+    "admonition",
+    "note",
+    "tip",
+    "warning",
+    "exercise",
+    "solution",
+    "code-cell",
+    "math",
+    "figure",
+    "margin",
+}
 ALLOWED_ROLES = {"eq", "eval"}
 
 
@@ -507,6 +518,19 @@ def only_known_directives(page: Page, book: Book) -> Iterator[Problem]:
             yield line, f"the role {{{token.meta['name']}}}, which a notebook shows raw; use eq or eval"
     for _, line in page.inline("html_inline"):
         yield line, "raw HTML; write Markdown"
+
+
+@everywhere
+def margin_notes_are_short(page: Page, book: Book) -> Iterator[Problem]:
+    for note in page.directives("margin"):
+        length = len(re.sub(r"\$[^$]*\$|\]\([^)]*\)", " x ", note.content).split())
+        if not 5 <= length <= 45:
+            yield note.line, f"{length} words in the margin; a note there has 5 to 45"
+        above = page.lines[note.line - 2 :: -1][:2]
+        if note.inside or above[0].strip() or re.match(r"\s*([#%]|```|:::|\([\w-]+\)=|$)", above[1]):
+            yield note.line, "a margin note stands below the paragraph that it belongs to, after an empty line"
+        if "{eval}" in note.content:
+            yield note.line, "a computed number in the margin; what a reader may skip needs no computing"
 
 
 @everywhere
@@ -737,7 +761,20 @@ def test_every_page_of_the_contents_exists() -> None:
 def test_there_are_chapters_and_all_are_in_the_contents() -> None:
     files = {p.relative_to(ROOT).as_posix().removesuffix(".md") for p in ROOT.glob("book/[0-9]*-*/*.md")}
     assert len(files) >= 4, "where are the chapters? book/N-.../*.md matches fewer than four files"
-    assert files == set(CHAPTERS), f"pages that are not in _toc.yml: {sorted(files - set(CHAPTERS))}"
+    listed = {name for name in PAGES if name.startswith("book/") and name.split("/")[1][0].isdigit()}
+    assert files == listed, f"pages that are not in _toc.yml: {sorted(files - listed)}"
+
+
+def test_every_part_opens_with_a_page_of_its_own() -> None:
+    """The first of its part, without a number, with one question and a link to each of its chapters."""
+    for folder in sorted(ROOT.glob("book/[0-9]*-*")):
+        pages = [name for name in PAGES if name.startswith(f"book/{folder.name}/")]
+        assert pages[0] == f"book/{folder.name}/index"
+        opener = book()[pages[0]]
+        links = [str(token.attrs["href"]) for token, _ in opener.inline("link_open")]
+        assert [f"{name.rpartition('/')[2]}.md" for name in pages[1:]] == links
+        assert len(opener.directives("figure")) == 1
+        assert 150 <= words(opener) <= 600
 
 
 def test_every_registered_exercise_is_used_in_one_chapter() -> None:
@@ -752,6 +789,7 @@ def test_every_registered_exercise_is_used_in_one_chapter() -> None:
 
 _FILL = ("A tangent is a small arrow that says in which direction and how fast a point moves. " * 100).strip()
 _CELL = "```{code-cell} python\n"
+_NOTE = ":::{margin} A remark\nThe name is old and nobody uses it.\n:::\n"
 SAMPLE = (
     f"""---
 file_format: mystnb
@@ -1079,11 +1117,15 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("prose_has_the_right_length", _FILL, "Short.", "words of prose"),
     ("prose_has_the_right_length", _FILL, f"{_FILL} {_FILL}", "words of prose"),
     ("prose_has_the_right_length", _FILL, f"```python\n{_FILL}\n```", "words of prose"),
-    ("only_known_directives", PYTHAGORAS, "```{margin}\nAside.\n```", "the directive {margin}"),
+    ("only_known_directives", PYTHAGORAS, "```{sidebar}\nAside.\n```", "the directive {sidebar}"),
     ("only_known_directives", "It is 2.\n", "It is 2.\n\n:::{tab-set}\nA\n:::\n", "the directive {tab-set}"),
     ("only_known_directives", PYTHAGORAS, "See {numref}`fig-square`.", "the role {numref}"),
     ("only_known_directives", PYTHAGORAS, "<div>raw</div>", "raw HTML"),
     ("only_known_directives", PYTHAGORAS, "A <b>raw</b> word.", "raw HTML"),
+    ("margin_notes_are_short", PYTHAGORAS, f":::{{margin}}\n{_FILL}\n:::", "words in the margin"),
+    ("margin_notes_are_short", "It is 2.\n", f"It is 2.\n{_NOTE}", "stands below the paragraph"),
+    ("margin_notes_are_short", PYTHAGORAS, f"## Two squares\n\n{_NOTE}", "stands below the paragraph"),
+    ("margin_notes_are_short", PYTHAGORAS, f"A word.\n\n{_NOTE}".replace("old", "{eval}`slope`"), "a computed number"),
     ("mathematics_is_closed", "is $2x$.", "is $2x.", "a $ in the text"),
     ("mathematics_is_closed", PYTHAGORAS, "A paragraph with $$x$$ inside.", "a $ in the text"),
     ("links_resolve", "(#squire1998) is", "(#squire1999) is", "the link #squire1999 leads nowhere"),

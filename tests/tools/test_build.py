@@ -51,7 +51,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("book")
     for name in ("_config.yml", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, root / name)
-    for folder in ("book/_ext", "book/_static", "book/_templates", "tools"):
+    for folder in ("book/_ext", "book/_static", "book/_theme", "tools"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "_toc.yml").write_text(TOC, encoding="utf-8")
     (root / "mathdl").mkdir()
@@ -90,6 +90,20 @@ def test_a_changed_package_lock_data_or_setting_executes_everything(book: Path, 
     again = run(book)
     assert again.returncode == 0, again.stdout
     assert "Executed notebook" in again.stdout
+
+
+def test_changed_looks_write_every_page_and_execute_nothing(book: Path) -> None:
+    assert run(book).returncode == 0
+    page = book / "_build" / "html" / "book" / "chapter.html"
+    before = page.read_text(encoding="utf-8")
+    with (book / "book" / "_static" / "course.css").open("a", encoding="utf-8") as file:
+        file.write("\narticle { color: green; }\n")
+    again = run(book)
+    assert again.returncode == 0, again.stdout
+    assert "Executed notebook" not in again.stdout
+    after = page.read_text(encoding="utf-8")
+    assert "course.css?v=" in after
+    assert after != before
 
 
 def test_a_chapter_that_raises_fails_names_chapter_cell_and_exception_and_stays_failed(book: Path) -> None:
@@ -141,9 +155,11 @@ def test_a_derivative_without_its_check_is_a_warning(caplog: pytest.LogCaptureFi
         assert (page.select_one("a.checked") is not None) == (not expected)
 
 
-def test_the_digest_sees_data_package_and_lock() -> None:
-    names = {path.name for path in build.inputs()}
-    assert {"requirements.txt", "_config.yml", "checking.py", "course.css", "digits.csv.gz"} <= names
+def test_the_digests_see_data_package_and_lock_and_the_looks() -> None:
+    names, looks = {path.name for path in build.inputs()}, {path.name for path in build.looks()}
+    assert {"requirements.txt", "_config.yml", "checking.py", "course.py", "digits.csv.gz"} <= names
+    assert {"course.css", "layout.html", "thread.svg"} <= looks
+    assert not names & {"course.css", "layout.html"}
 
 
 def test_lab_copies_new_notebooks_and_never_overwrites_a_readers_answers(tmp_path: Path) -> None:
