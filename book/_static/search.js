@@ -42,7 +42,7 @@
 
   const load = name => new Promise((done, failed) => {
     const script = document.createElement("script");
-    script.src = new URL((here.dataset.index || "search-index.js").replace("search-index", name), here.src).href;
+    script.src = new URL(name, here.src).href;
     script.onload = done;
     script.onerror = failed;
     document.head.append(script);
@@ -85,9 +85,9 @@
 
   function prepare() {
     loading ||= (async () => {
-      const text = load("search-text");
+      await load(here.dataset.index || "search-index.js");
+      const text = load(globalThis.SEARCH_TEXT_AT);
       text.catch(() => {});
-      await load("search-index");
       entries = unpack(globalThis.SEARCH_INDEX);
       engine = await build(["names", "title", "words", "shown"]);
       told();
@@ -177,7 +177,7 @@
   function shownAs(entry, terms, id) {
     const { kind, number, chapter, under } = entry;
     const label = kind === CHAPTER && !number ? "Page" : KINDS[kind];
-    const what = !number ? label : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
+    const what = !number ? label : /^Part/.test(number) ? number : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
     const where = kind === CHAPTER ? "" : [`${chapter} ${entry.page}`.trim(), kind !== TERM && under].filter(Boolean).join(" › ");
     const option = element("a", `kind-${KINDS[kind].toLowerCase()}`,
       element("span", "what", what, where && element("span", "where", where)),
