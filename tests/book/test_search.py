@@ -15,10 +15,12 @@ import pytest
 
 CHAPTER = "book/3-backpropagation/10-layer-jacobians.html"
 OPTIONS = "dialog.search [role=option]"
-SHOWN = """() => new Promise(requestAnimationFrame).then(() =>
-    [...document.querySelectorAll('dialog.search [role=option]')].map(option =>
-        [option.querySelector('.what').firstChild.textContent, option.querySelector('.title').textContent, option.href]))
-"""
+SHOWN = """async () => {
+    await new Promise(requestAnimationFrame);
+    const text = (option, name) => option.querySelector(name).firstChild.textContent;
+    return [...document.querySelectorAll('dialog.search [role=option]')].map(option =>
+        [text(option, '.what'), option.querySelector('.title').textContent, option.href]);
+}"""
 
 #: What is typed, how many results to look at, and a pattern for "kind: title" of one of them.
 QUERIES = [
