@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import lightningcss
 import offline
+from course import CODE_STYLES
 from fonts import ALWAYS, Kept, cut_kept, stand_in, weights_used
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES, Token
@@ -27,7 +28,6 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
-CODE_STYLES = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 STAND_IN = "Source Serif Fallback"  # the second name in the stylesheet's --prose
 TAG = re.compile(
     r"""<!--.*?-->|<(?P<raw>script|style)\b[^>]*>(?P<text>.*?)</(?P=raw)\s*>
@@ -35,7 +35,7 @@ TAG = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 FACE = re.compile(r"@font-face\s*{([^}]*)}")
-LICENCE = re.compile(r"(?i)(licen[cs]e|copying|notice|ofl)\b")
+LICENCE = re.compile(r"(?i)\b(licen[cs]e|copying|notice|ofl)\b")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def sweep(static: Path, pages: Iterable[str]) -> int:
         fresh = (reached & set(files)) - found
     for name in files:
         folder = posixpath.dirname(name)
-        if folder and LICENCE.match(posixpath.basename(name)) and any(o.startswith(folder + "/") for o in found):
+        if folder and LICENCE.search(posixpath.basename(name)) and any(o.startswith(folder + "/") for o in found):
             found.add(name)
     for name in set(files) - found:
         files[name].unlink()
@@ -274,14 +274,15 @@ def stamp(out: Path, pages: dict[Path, str]) -> None:
     for path, text in pages.items():
 
         def versioned(match: re.Match[str], folder: Path = path.parent) -> str:
-            file = folder / unquote(match[2])
+            # search.js is told its index by a name that stands beside the script, not beside the page
+            file = (out / "_static" if match[1] == "data-index" else folder) / unquote(match[2])
             if not file.is_file():
                 return match[0]
             if file not in hashes:
                 hashes[file] = offline.fingerprint(file.read_bytes())
             return f'{match[1]}="{match[2]}?v={hashes[file]}"'
 
-        stamped = re.sub(r'\b(href|src)="([^"?#:]+)\?v=[\w-]*"', versioned, text)
+        stamped = re.sub(r'\b(href|src|data-index)="([^"?#:]+)\?v=[\w-]*"', versioned, text)
         if stamped != text:
             write(path, stamped.encode())
             pages[path] = stamped

@@ -33,6 +33,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-collect-pages", lambda _: [("search", {"title": "Search"}, "search.html")])
     app.connect("html-page-context", name_terms, priority=950)
     app.connect("html-page-context", list_terms, priority=950)
+    app.connect("html-page-context", add_script, priority=960)
     app.connect("build-finished", write_index, priority=400)  # before whatever lists the site's files
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -41,6 +42,11 @@ def leave_sphinx_search_out(app: Sphinx) -> None:
     """Make neither ``searchindex.js`` nor Sphinx's own search page."""
     if app.builder.format == "html":
         app.builder.search = False  # type: ignore[attr-defined]
+
+
+def add_script(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Every page can be searched from."""
+    context["page_scripts"] = [*context.get("page_scripts", []), "search.js"]
 
 
 # -- glossary terms get an address -----------------------------------------------------------------------------------
@@ -121,7 +127,7 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
     boxes, noise = [], []
     for element in everything:
         classes = element.get("class") or []
-        if "about-page" in classes or element.name in ("nav", "script", "button"):
+        if {"about-page", "chapter-line"} & set(classes) or element.name in ("nav", "script", "button"):
             noise.append(element)
         elif element.name == "div" and "math" in classes:
             found[id(element)] = formula(element)
@@ -328,6 +334,7 @@ def read_mathml(source: str) -> tuple[str, list[str]]:
         e.text for e in tree.iter() if e.tag in ("mi", "mo", "mtext") and re.fullmatch(r"[A-Za-z]{2,}", e.text or "")
     ]
     text = re.sub(r"\s+", " ", line(tree)).strip()
+    text = re.sub(r"(?<=[a-z]{2}) \(", "(", text)
     text = re.sub(r" ([,.;)\]])", r"\1", re.sub(r"([(\[]) ", r"\1", text))
     return text.rstrip(" .,;"), list(dict.fromkeys(name for name in names if name))
 
@@ -348,7 +355,7 @@ def line(element: ElementTree.Element) -> str:
     if tag == "msub":
         return whole[0] + script(whole[1], LOWERED, "_")
     if tag == "msup":
-        return whole[0] + ("′" if whole[1] == "′" else script(whole[1], RAISED, "^"))
+        return whole[0] + script(whole[1], RAISED, "^")
     if tag == "msubsup":
         return whole[0] + script(whole[1], LOWERED, "_") + script(whole[2], RAISED, "^")
     if tag == "mfrac":
@@ -362,7 +369,7 @@ def line(element: ElementTree.Element) -> str:
     if tag == "munderover":
         return f"{whole[0]}{script(whole[1], LOWERED, '_')}{script(whole[2], RAISED, '^')} "
     if tag == "mtable":
-        return "; ".join(whole)
+        return "; ".join(row.rstrip(" ,;") for row in whole)
     if tag == "mtd":
         return "".join(parts) + " "
     return text + "".join(parts)
@@ -373,9 +380,11 @@ def script(text: str, letters: dict[int, int], mark: str) -> str:
     bare = text.replace(" ", "")
     if not bare:
         return ""
+    if all(letter == "′" for letter in bare):
+        return bare
     if all(ord(letter) in letters for letter in bare):
         return bare.translate(letters)
-    return mark + (bare if len(bare) == 1 else f"({text})" if " " in text else f"{{{bare}}}" if len(bare) > 3 else bare)
+    return f"{mark}{bare}" if len(bare) == 1 or bare.isalnum() else f"{mark}({text})"
 
 
 def grouped(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ import fontTools
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.varLib import instancer
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step of its work
 
 FEATURES = ["ccmp", "kern", "liga", "lnum", "locl", "mark", "mkmk", "onum", "pnum", "tnum"]
 # What the prose font has whether or not a page uses it today: searches and labels that scripts write need it.
@@ -61,11 +64,6 @@ class Kept:
 def cut(source: bytes, characters: Iterable[str], weights: tuple[int, int] | None = None) -> bytes:
     """Return a woff2 font that has only these characters and, if its weight varies, only these weights."""
     font = TTFont(io.BytesIO(source))
-    if weights is not None and "fvar" in font:
-        axes = {axis.axisTag: axis for axis in font["fvar"].axes}
-        if "wght" in axes:
-            low, high = max(weights[0], axes["wght"].minValue), min(weights[1], axes["wght"].maxValue)
-            font = instancer.instantiateVariableFont(font, {"wght": (low, high)})
     options = subset.Options()
     options.layout_features = FEATURES
     options.hinting = False  # what a screen of today does not use
@@ -73,6 +71,10 @@ def cut(source: bytes, characters: Iterable[str], weights: tuple[int, int] | Non
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=sorted({ord(character) for character in characters}))
     subsetter.subset(font)
+    axes = {axis.axisTag: axis for axis in font["fvar"].axes} if "fvar" in font else {}
+    if weights is not None and "wght" in axes:
+        low, high = max(weights[0], axes["wght"].minValue), min(weights[1], axes["wght"].maxValue)
+        font = instancer.instantiateVariableFont(font, {"wght": (low, high)})
     font.flavor = "woff2"
     result = io.BytesIO()
     font.save(result, reorderTables=None)

@@ -73,10 +73,10 @@ def shown_pictures(out: Path, names: list[str]) -> set[str]:
     found = set()
     for name in names:
         if name.endswith(".html"):
-            addresses = re.findall(
-                r"""<(?:img|source|image|link|object)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""",
-                (out / name).read_text(encoding="utf-8"),
-            )
+            text = (out / name).read_text(encoding="utf-8")
+            addresses = re.findall(r"""<(?:img|image|object)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""", text)
+            for several in re.findall(r"""\bsrcset=["']([^"']+)["']""", text):
+                addresses += [part.split()[0] for part in several.split(",") if part.strip()]
         elif name.endswith(".css"):
             addresses = re.findall(r"url\([\"']?([^\"')]+)", (out / name).read_text(encoding="utf-8"))
         else:

@@ -10,6 +10,7 @@ const THIS_VERSION = "VERSION";
 const CONTENTS = "HOME";                // shown in place of a page that is not to be had
 const FIRST = ["SHELL"];                // what every page needs: kept before this version may serve
 const FILES = new Map(Object.entries({ FILES: "" }));   // path from the root: hash
+const HASHES = new Set(FILES.values());
 
 const ROOT = new URL("./", location.href);
 const OURS = `book ${ROOT.pathname} `;  // other sites of this host have caches of their own
@@ -107,7 +108,7 @@ async function page(event, path) {
   const next = registration.waiting;
   if (next && (await clients.matchAll({ type: "window" })).length < 2) {
     next.postMessage("take over");   // the new version answers when the browser asks again, which it does at once
-    return new Response("", { headers: { Refresh: "0", "Content-Type": "text/html" } });
+    return new Response('<link rel="icon" href="data:,">', { headers: { Refresh: "0", "Content-Type": "text/html" } });
   }
   try {
     return await (FILES.has(path) ? file(event, path) : fetch(event.request));
@@ -120,7 +121,7 @@ async function page(event, path) {
 async function file(event, path) {
   const kept = await (await caches.open(CACHE)).match(address(path));
   const version = new URL(event.request.url).searchParams.get("v");
-  const ours = version === null || version === FILES.get(path);
+  const ours = version === null || HASHES.has(version);
   if (kept && ours && !WORKSHOP) return kept;
   try {
     const response = await fetch(event.request);

@@ -141,7 +141,8 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     context["page_scripts"] = page_scripts(context.get("body") or "")
     if here is not None and doctree is not None and order[here].number:
         exercises = len(re.findall(r'<div class="exercise admonition"', context["body"]))
-        line = f'<p class="chapter-line">{order[here].part} · {reading_time(doctree)} minutes to read, {exercises} exercises</p>'
+        time = f"{reading_time(doctree)} minutes to read, {exercises} exercises"
+        line = f'<p class="chapter-line">{order[here].part} · {time}</p>'
         context["body"] = context["body"].replace("</h1>", "</h1>\n" + line, 1)
 
 

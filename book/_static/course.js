@@ -1,7 +1,8 @@
 /* What every page does by itself: theme, outline, keys, the mark of what was read, folds. All can be read without it.
    Copy buttons (copy.js), figures that play (moving.js), search (search.js) come only with pages that use them. */
 (() => {
-  const root = document.documentElement, at = root.dataset.root;
+  const root = document.documentElement;
+  const later = globalThis.requestIdleCallback || (run => setTimeout(run, 200));
   const stored = {   // what the reader chose; without storage it holds for this page
     get: name => { try { return localStorage.getItem(name); } catch { return null; } },
     set: (name, value) => { try { value === null ? localStorage.removeItem(name) : localStorage.setItem(name, value); } catch { /* no storage */ } },
@@ -151,8 +152,20 @@
   });
   addEventListener("afterprint", () => { for (const fold of folded) fold.open = false; });
 
+  // With a mouse comes a quick processor: what is laid out only near the reader is laid out in idle time, a section at a
+  // time, so that the scrollbar is true and the browser's accessibility tree is whole.
+  if (matchMedia("(pointer: fine)").matches) {
+    addEventListener("load", () => {
+      const rest = [...document.querySelectorAll("article > section > section, dl.glossary > dd")];
+      const next = () => {
+        for (const part of rest.splice(0, rest[0]?.matches("dd") ? 20 : 1)) part.style.contentVisibility = "visible";
+        if (rest.length) later(next);
+      };
+      later(next);
+    });
+  }
+
   // What can wait until the page is there
-  const later = globalThis.requestIdleCallback || (run => setTimeout(run, 200));
   later(() => {
     mark();
     follow();

@@ -2,8 +2,7 @@
 (() => {
   if (!location.protocol.startsWith("http")) return;   // opened as a file, the book is on the device already
   const root = document.documentElement.dataset.root;
-  for (const [rel, href] of [["manifest", "manifest.webmanifest"], ["apple-touch-icon", "_static/icons/icon-192.png"]])
-    document.head.append(Object.assign(document.createElement("link"), { rel, href: root + href }));
+  document.head.append(Object.assign(document.createElement("link"), { rel: "manifest", href: `${root}manifest.webmanifest` }));
 
   if (!("serviceWorker" in navigator)) return;
   const keep = async () => {

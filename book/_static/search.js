@@ -5,8 +5,9 @@
   const here = document.currentScript;
   const root = new URL("../", here.src).href;
   const page = document.getElementById("search-page");   // search.html has the search as its text
-  const KINDS = ["Chapter", "Section", "Formula", "Function", "Method", "Exercise", "Figure", "Term", "Source"];
-  const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.55];
+  const KINDS = ["Chapter", "Section", "Formula", "Function", "Member", "Exercise", "Figure", "Term", "Source"];
+  const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.7];
+  const ALSO = { 2: "equation", 6: "figure" };
   const [CHAPTER, , FORMULA, FUNCTION, MEMBER, , , TERM] = KINDS.keys();
   const SHOWN = 30;
 
@@ -72,10 +73,11 @@
         const label = kind === FORMULA ? anchor.replace("equation-", "") : "";
         const last = kind === FUNCTION || kind === MEMBER ? title.split(".").pop() : "";
         found.push({
+          weight: WEIGHTS[kind] * (kind === FORMULA && under.startsWith(title.split(",")[0]) ? 1.3 : 1),   // the section is about it
           id: found.length, kind, title, shown, under, number, chapter, page: name, text: "",
           href: root + address + (anchor && `#${anchor}`),
-          names: last ? `${title} ${anchor}` : label, words: `${under} ${number} ${more}`,
-          exact: [plain(title), fold(last), label].filter(Boolean),
+          names: last ? `${title} ${anchor}` : label, words: `${under} ${KINDS[kind]} ${number} ${ALSO[kind] || ""} ${more}`,
+          exact: [plain(title), fold(last), label, ...(number ? [number, `${KINDS[kind]} ${number}`, `${ALSO[kind]} ${number.replace(/\D+ /, "")}`].map(plain) : [])],
         });
       }
     return found;
@@ -94,7 +96,7 @@
       engine = await build(["names", "title", "words", "shown", "text"]);
       complete = true;
       told();
-    })().catch(() => { loading = null; told("failed"); });
+    })().catch(() => { loading = null; for (const tell of waiting) tell("failed"); });
     return loading;
   }
 
@@ -118,7 +120,7 @@
       boost: { names: 4, title: 4, words: 2, shown: 1.2, text: 1 },
       prefix: term => term.length > 1, fuzzy: term => (term.length > 4 ? 0.2 : false), maxFuzzy: 2,
       weights: { prefix: 0.5, fuzzy: 0.25 }, tokenize: term => [term], processTerm: term => term,
-      boostDocument: id => WEIGHTS[entries[id].kind],
+      boostDocument: id => entries[id].weight,
     };
     const each = typed.map(one);
     const together = { combineWith: "AND", queries: each };
@@ -127,13 +129,13 @@
     if (results.length < 3 && typed.length > 1) {
       const seen = new Set(results.map(result => result.id));
       results = results.concat(engine.search({ combineWith: "OR", queries: each }, options).filter(result => !seen.has(result.id))
-        .map(result => ({ ...result, score: result.score / 100 })));
+        .slice(0, 10).map(result => ({ ...result, score: result.score / 100 })));
     }
     const asked = plain(query), label = query.trim().toLowerCase();
     for (const result of results) {
       const { exact, kind } = entries[result.id];
-      if (exact.some(name => name === asked || name === label)) result.score *= kind === MEMBER ? 1.5 : 4;
-      else if (exact.some(name => name.startsWith(asked))) result.score *= 1.4;
+      if (exact.some(name => name && (name === asked || name === label))) result.score *= kind === FUNCTION ? 6 : kind === MEMBER ? 1.5 : 4;
+      else if (exact[0].startsWith(asked)) result.score *= 1.4;
     }
     return results.sort((a, b) => b.score - a.score);
   }
@@ -268,28 +270,24 @@
       if (option.href.split("#")[0] !== location.href.split("#")[0].split("?")[0]) return;
       event.preventDefault();
       if (option.hash) location.hash = option.hash;
-      arrive(option.hash, true);
+      arrive(option.hash);
     });
     waiting.add(problem => { if (problem || input.value.trim()) show(problem); });
     return { input, show };
   }
 
-  // A target inside a fold is unfolded before it is shown.
-  function arrive(hash, always) {
-    const target = hash ? document.getElementById(decodeURIComponent(hash.slice(1))) : always && document.querySelector("h1");
+  // On this page: what is folded around the target is unfolded, and reading goes on there.
+  function arrive(hash) {
+    const target = hash ? document.getElementById(decodeURIComponent(hash.slice(1))) : document.querySelector("h1");
     if (!target) return;
-    let opened = false;
-    for (let fold = target.closest("details:not([open])"); fold; fold = fold.parentElement.closest("details:not([open])")) fold.open = opened = true;
-    if (opened || always) target.scrollIntoView();
-    if (always && !target.matches("a, button, input, summary")) {
-      target.tabIndex = -1;
-      target.focus({ preventScroll: true });
-    }
+    for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    target.scrollIntoView();
+    if (target.matches("a, button, input, summary")) return;
+    target.tabIndex = -1;
+    target.focus({ preventScroll: true });
   }
-  addEventListener("hashchange", () => arrive(location.hash, false));
-  if (location.hash) arrive(location.hash, false);
 
-  let dialog = null, field = null;
+  let dialog = null, field = null, inPage = null;
   function open() {
     if (page) { inPage.input.focus(); inPage.input.select(); return; }
     if (!dialog) {
@@ -308,20 +306,15 @@
     field.input.focus();
     prepare();
   }
-  for (const button of document.querySelectorAll(".open-search")) {
-    button.hidden = false;
-    button.addEventListener("click", open);
-  }
+  // The key "/" is course.js's, with the other single keys, which readers can switch off; it presses the button.
+  for (const button of document.querySelectorAll(".open-search")) button.addEventListener("click", open);
   addEventListener("keydown", event => {
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]") || event.target.isContentEditable;
-    const slash = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey;
-    const command = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
-    if (typing || !(slash || command) || document.querySelector("dialog[open]")) return;
+    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     open();
   });
 
-  let inPage = null;
   if (page) {
     inPage = mount(page, null);
     page.hidden = false;

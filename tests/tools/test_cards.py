@@ -98,10 +98,11 @@ def test_a_page_says_what_it_is(app: Any) -> None:
     assert (data["name"], data["position"], data["timeRequired"]) == ("A title", 1, "PT40M")
 
 
-def test_addresses_appear_only_when_the_site_has_one(app: Any) -> None:
-    before = str(head(app))
-    for word in ("canonical", "og:url", "og:image", "example.org"):
-        assert word not in before
+def test_whole_addresses_appear_only_when_the_site_has_one(app: Any) -> None:
+    before = head(app)
+    assert not before.select("link[rel=canonical], meta[property='og:url']")
+    assert before.select_one("meta[property='og:image']")["content"] == "../../_static/cards/book/part/01-first.png"  # type: ignore[index]
+    assert "example.org" not in str(before)
     app.config.html_baseurl = ADDRESS
     soup = head(app)
     said = {tag.get("property"): tag["content"] for tag in soup.find_all("meta")}
@@ -295,6 +296,14 @@ Done.
 ```text
 (kept)= as it is {eval}`z`
 ```
+
+:::{container} facts
+- one
+:::
+
+:::{margin}
+A remark.
+:::
 """
 MARKDOWN = r"""# A title
 
@@ -329,7 +338,11 @@ Done.
 
 ```text
 (kept)= as it is {eval}`z`
-```"""
+```
+
+- one
+
+> A remark."""
 PAGE = """<p><span class="pasted-inline output text_plain">96.9%</span></p>
 <div class="math notranslate" id="equation-eq-y">
 <span class="eqno">(1.1)<a href="#equation-eq-y">#</a></span></div>
