@@ -59,10 +59,19 @@ def digest(paths: list[Path]) -> str:
     return total.hexdigest()
 
 
+#: Jupyter Book's command, told what it has no option for: how many chapters Sphinx may execute side by side.
+JUPYTER_BOOK = """
+import functools, sys
+import jupyter_book.cli.main, jupyter_book.sphinx as builder
+builder.build_sphinx = functools.partial(builder.build_sphinx, jobs=int(sys.argv.pop(1)))
+jupyter_book.cli.main.main()
+"""
+
+
 def run_jupyter_book() -> int:
     """Run the build, showing and logging what it says; return its exit status."""
-    jupyter_book = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", jupyter_book, "build", "-W", "-n", "--keep-going", str(ROOT)]
+    jobs = str(min(os.cpu_count() or 1, 4))
+    command = [sys.executable, "-c", JUPYTER_BOOK, jobs, "build", "-W", "-n", "--keep-going", str(ROOT)]
     with (
         LOG.open("w", encoding="utf-8") as log,
         subprocess.Popen(

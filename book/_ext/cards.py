@@ -4,8 +4,8 @@ A page's picture is drawn while the page is written: its title, and the first fi
 for a browser or the network, and the same page gives the same bytes; the drawings are kept in ``_build/cards`` under
 a hash of what went into them, so a build that changes nothing draws nothing.
 
-What needs the site's own address (canonical links, pictures, the map) appears once ``html: baseurl:`` is set in
-``_config.yml``, and nowhere before.
+What needs the site's own address (canonical links, the site's map, whole addresses of pictures) appears once
+``html: baseurl:`` is set in ``_config.yml``, and nowhere before.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MARGIN = 64
 PAPER, INK, QUIET, PALE, RULE = "#f9f5ec", "#20242c", "#5b6270", "#a49c8b", "#e2dbcc"
 PUSH, PULL = "#d55e00", "#0072b2"
 THEME = {"light": "#fffefb", "dark": "#16191e"}  # where the style sheet does not say it
+TAGLINE = "The mathematics of deep learning, executed and checked"  # under the course's own name
 LICENSE = "https://creativecommons.org/licenses/by/4.0/"
 LARGEST = 120_000  # bytes of a picture; some networks leave out what takes long to fetch
 
@@ -89,19 +90,19 @@ def metadata(app: Sphinx, pagename: str, context: dict[str, Any], card: str) -> 
         if neighbour := context.get(relation):
             lines.append(element("link", rel=relation, href=neighbour["link"], title=plain(neighbour["title"])))
     address = site_address(app)
-    url = picture = ""
+    url = address and address + app.builder.get_target_uri(pagename)
+    # An address should be whole here. Until the site has one, those who read half of it find the picture too.
+    place = f"_static/cards/{quote(card)}.png"
+    picture = address + place if address else pathto(place, True)
     if address:
-        url = address + app.builder.get_target_uri(pagename)
-        picture = f"{address}_static/cards/{quote(card)}.png"
-        lines += [
-            element("link", rel="canonical", href=url),
-            element("meta", property="og:url", content=url),
-            element("meta", property="og:image", content=picture),
-            element("meta", property="og:image:type", content="image/png"),
-            element("meta", property="og:image:width", content=WIDTH),
-            element("meta", property="og:image:height", content=HEIGHT),
-            element("meta", property="og:image:alt", content=f"{title}: the title of the page beside its first figure"),
-        ]
+        lines += [element("link", rel="canonical", href=url), element("meta", property="og:url", content=url)]
+    lines += [
+        element("meta", property="og:image", content=picture),
+        element("meta", property="og:image:type", content="image/png"),
+        element("meta", property="og:image:width", content=WIDTH),
+        element("meta", property="og:image:height", content=HEIGHT),
+        element("meta", property="og:image:alt", content=f"“{title}”, the title of the page, and a figure of it"),
+    ]
     if pagename not in GENERATED:
         lines.append(linked_data(app, pagename, title, about, meta, url, picture))
     return "\n".join(lines) + "\n"
@@ -241,7 +242,7 @@ def compose(title: str, number: int | None, course: str, figure: Path, icon: Pat
     if icon is not None:
         parts.append(picture_at(icon, MARGIN, foot - 25, 34, 34))
         left += 50
-    parts.append(words(course, left, foot, 27, "400", QUIET))
+    parts.append(words(TAGLINE if title == course else course, left, foot, 27, "400", QUIET))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
         + "".join(parts)
@@ -276,12 +277,9 @@ def panel(figure: Path, x: float, y: float, width: float, height: float) -> list
 
 def picture_at(file: Path, x: float, y: float, width: float, height: float) -> str:
     kind = "image/png" if file.suffix == ".png" else "image/svg+xml"
-    data = file.read_bytes()
-    if kind == "image/svg+xml":  # without what stands before it: a picture inside a picture may have no DOCTYPE
-        data = data[max(data.find(b"<svg"), 0) :]
+    data = base64.b64encode(file.read_bytes()).decode()
     return (
-        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'href="data:{kind};base64,{base64.b64encode(data).decode()}"/>'
+        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" href="data:{kind};base64,{data}"/>'
     )
 
 
@@ -439,9 +437,8 @@ def write_icons(icon: Path, out: Path) -> None:
     drawing = icon.read_text(encoding="utf-8")
     ground = re.search(r'<rect\b[^>]*\bfill="(#\w+)"', drawing)
     whole = re.sub(r'(<rect\b[^>]*?) rx="[^"]*"', r"\1", drawing, count=1) if ground else drawing
-    for size in (180, 192, 512):
-        data = resvg_py.svg_to_bytes(svg_string=whole, width=size, height=size, skip_system_fonts=True)
-        write(out / "_static" / f"icon-{size}.png", bytes(data))
+    data = resvg_py.svg_to_bytes(svg_string=whole, width=180, height=180, skip_system_fonts=True)
+    write(out / "_static" / "icon-180.png", bytes(data))
     images = [
         Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=drawing, width=size, height=size))))
         for size in (32, 16)

@@ -17,12 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+VENDOR = Path(__file__).resolve().parent.parent / "_static" / "vendor"
 
 #: The kinds of entries, in the order of their numbers in the index; ``search.js`` has the words for them.
 CHAPTER, SECTION, FORMULA, FUNCTION, MEMBER, EXERCISE, FIGURE, TERM, SOURCE = range(9)
@@ -121,7 +125,7 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
     boxes, noise = [], []
     for element in everything:
         classes = element.get("class") or []
-        if "about-page" in classes or element.name in ("nav", "script", "button"):
+        if {"about-page", "chapter-line", "part-number"} & set(classes) or element.name in ("nav", "script", "button"):
             noise.append(element)
         elif element.name == "div" and "math" in classes:
             found[id(element)] = formula(element)
@@ -145,19 +149,22 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
         ):
             noise.append(element)
     page.number, page.title = numbered(title)
+    part = article.find(class_="part-number")
+    if part is not None and not page.number:
+        page.number = one_line(part.get_text())  # "Part 2", on the page that opens it
     for element in noise:
         element.extract()
     for box in boxes:
         found[id(box)] = exercise(box)
         box.extract()
     for section in reversed(article.find_all("section")):  # the inner ones first: a section's text is its own
-        found[id(section)] = section_entry(section, title)
+        found[id(section)] = section_entry(section, title, page.number)
         section.extract()
     page.entries = [entry for element in everything if (entry := found.get(id(element))) is not None]
     return page
 
 
-def section_entry(section: Tag, title: Tag) -> Entry | None:
+def section_entry(section: Tag, title: Tag, chapter: str) -> Entry | None:
     """Return a section with its own words; the one with the page's title stands for the page."""
     heading = section.find(re.compile(r"^h[1-6]$"))
     if not isinstance(heading, Tag):
@@ -165,7 +172,7 @@ def section_entry(section: Tag, title: Tag) -> Entry | None:
     number, name = numbered(heading)
     heading.extract()
     if heading is title:
-        return Entry(CHAPTER, "", name, number, words(str(section)))
+        return Entry(CHAPTER, "", name, chapter, words(str(section)))
     return Entry(SECTION, str(section.get("id", "")), name, number, words(str(section)))
 
 
@@ -328,6 +335,7 @@ def read_mathml(source: str) -> tuple[str, list[str]]:
         e.text for e in tree.iter() if e.tag in ("mi", "mo", "mtext") and re.fullmatch(r"[A-Za-z]{2,}", e.text or "")
     ]
     text = re.sub(r"\s+", " ", line(tree)).strip()
+    text = re.sub(r"(?<=[a-z]{2}) \(", "(", text)
     text = re.sub(r" ([,.;)\]])", r"\1", re.sub(r"([(\[]) ", r"\1", text))
     return text.rstrip(" .,;"), list(dict.fromkeys(name for name in names if name))
 
@@ -348,7 +356,7 @@ def line(element: ElementTree.Element) -> str:
     if tag == "msub":
         return whole[0] + script(whole[1], LOWERED, "_")
     if tag == "msup":
-        return whole[0] + ("′" if whole[1] == "′" else script(whole[1], RAISED, "^"))
+        return whole[0] + script(whole[1], RAISED, "^")
     if tag == "msubsup":
         return whole[0] + script(whole[1], LOWERED, "_") + script(whole[2], RAISED, "^")
     if tag == "mfrac":
@@ -362,7 +370,7 @@ def line(element: ElementTree.Element) -> str:
     if tag == "munderover":
         return f"{whole[0]}{script(whole[1], LOWERED, '_')}{script(whole[2], RAISED, '^')} "
     if tag == "mtable":
-        return "; ".join(whole)
+        return "; ".join(row.rstrip(" ,;") for row in whole)
     if tag == "mtd":
         return "".join(parts) + " "
     return text + "".join(parts)
@@ -373,9 +381,11 @@ def script(text: str, letters: dict[int, int], mark: str) -> str:
     bare = text.replace(" ", "")
     if not bare:
         return ""
+    if all(letter == "′" for letter in bare):
+        return bare
     if all(ord(letter) in letters for letter in bare):
         return bare.translate(letters)
-    return mark + (bare if len(bare) == 1 else f"({text})" if " " in text else f"{{{bare}}}" if len(bare) > 3 else bare)
+    return f"{mark}{bare}" if len(bare) == 1 or bare.isalnum() else f"{mark}({text})"
 
 
 def grouped(text: str) -> str:
@@ -408,7 +418,7 @@ def public_name(full: str) -> str:
 
 
 def spell(pages: Iterable[Page]) -> None:
-    """Write the names of formulas as the book writes their words: labels have small letters, Lyapunov has a large one."""
+    """Write the words of formulas' names as the book does: labels have small letters, Lyapunov has a large one."""
     pages = list(pages)
     forms: dict[str, Counter[str]] = {}
     for page in pages:
@@ -474,18 +484,24 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
     documents = [path for page in sorted(app.env.found_docs) if (path := root / f"{page}.html").exists()]
     pages = collect_all(root, documents, Path(app.doctreedir) / "search.pickle")
     spell(pages)
-    engine = (root / "_static" / "vendor" / "minisearch.js").read_text(encoding="utf-8")
-    note = "/* MiniSearch, (c) Luca Ongaro, MIT licence: vendor/minisearch.LICENSE.txt */\n"
-    scripts = index_scripts(pages, note + without_comments(engine))
-    for name, text in zip(("search-index.js", "search-text.js"), scripts, strict=True):
-        (root / "_static" / name).write_text(text, encoding="utf-8", newline="\n")
-    version = hashlib.sha256("".join(scripts).encode()).hexdigest()[:12]
+    licence = (VENDOR / "minisearch.LICENSE.txt").read_text(encoding="utf-8").strip()
+    engine = without_comments((VENDOR / "minisearch.js").read_text(encoding="utf-8"))
+    index, text = index_scripts(pages, f"/* MiniSearch (https://lucaong.github.io/minisearch)\n{licence} */\n{engine}")
+    index += f'globalThis.SEARCH_TEXT_AT = "search-text.js?v={version(text)}";\n'
+    (root / "_static").mkdir(exist_ok=True)
+    for name, script in (("search-index.js", index), ("search-text.js", text)):
+        (root / "_static" / name).write_text(script, encoding="utf-8", newline="\n")
     for path in [*documents, *(root / f"{name}.html" for name in ("search", "genindex", "py-modindex"))]:
         if path.exists():
             before = path.read_text(encoding="utf-8")
-            after = point_to_index(before, version)
+            after = point_to_index(before, version(index))
             if after != before:
                 path.write_text(after, encoding="utf-8", newline="\n")
+
+
+def version(script: str) -> str:
+    """Return what changes with a script: an address with it is never answered with an older one from a cache."""
+    return hashlib.sha256(script.encode()).hexdigest()[:10]
 
 
 def collect_all(root: Path, documents: list[Path], memory: Path) -> list[Page]:
@@ -502,11 +518,11 @@ def collect_all(root: Path, documents: list[Path], memory: Path) -> list[Page]:
     return [page for _, page in now.values() if page.title]
 
 
-def point_to_index(page: str, version: str) -> str:
+def point_to_index(page: str, now: str) -> str:
     """Tell a page's ``search.js`` the version of the index, so that no browser uses an old one from its cache."""
 
     def pointed(tag: re.Match[str]) -> str:
         bare = re.sub(r'\s+data-index="[^"]*"', "", tag[0])
-        return f'{bare[:-1]} data-index="search-index.js?v={version}">'
+        return f'{bare[:-1]} data-index="search-index.js?v={now}">'
 
     return re.sub(r"<script\b[^>]*_static/search\.js[^>]*>", pointed, page)

@@ -403,6 +403,9 @@ def _directive(name: str, argument: str, lines: list[str], facts: Facts) -> Iter
     if name == "figure":
         yield from _figure(argument, options, lines, facts)
         return
+    if name == "container":  # says how a page looks
+        yield from _blocks(lines, facts)
+        return
     if name == "exercise":
         number = facts.exercises.get(options.get("label", ""), "Exercise")
         title = f"{number} ({_inline(argument, facts)})" if argument else number
@@ -410,12 +413,12 @@ def _directive(name: str, argument: str, lines: list[str], facts: Facts) -> Iter
         number = facts.exercises.get(argument, "the exercise")
         title = f"Solution to {number}"
     else:
-        title = _inline(argument, facts) if argument else name.capitalize()
+        title = _inline(argument, facts) if argument or name == "margin" else name.capitalize()
     body = "\n".join(_blocks(lines, facts)).strip("\n").split("\n")
     if folded:
         yield from ("<details>", f"<summary>{title}</summary>", "", *body, "", "</details>")
     else:
-        yield from (f"> {line}".rstrip() for line in (f"**{title}**", "", *body))
+        yield from (f"> {line}".rstrip() for line in (*([f"**{title}**", ""] if title else []), *body))
 
 
 def _figure(target: str, options: dict[str, str], lines: list[str], facts: Facts) -> Iterator[str]:

@@ -5,10 +5,11 @@
   const here = document.currentScript;
   const root = new URL("../", here.src).href;
   const page = document.getElementById("search-page");   // search.html has the search as its text
-  const KINDS = ["Chapter", "Section", "Formula", "Function", "Method", "Exercise", "Figure", "Term", "Source"];
+  const KINDS = ["Chapter", "Section", "Formula", "Function", "Member", "Exercise", "Figure", "Term", "Source"];
   const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.55];
+  const ALSO = { 2: "equation", 6: "figure" };
   const [CHAPTER, , FORMULA, FUNCTION, MEMBER, , , TERM] = KINDS.keys();
-  const SHOWN = 30;
+  const SHOWN = 30, AT_ONCE = 10;
 
   // Words. An identifier is found whole, by its parts and by its ends: md.layers.LayerNorm, layernorm, layer, norm.
   const WORD = /[\p{L}\p{M}\p{N}_]+(?:[.'’‑-][\p{L}\p{M}\p{N}_]+)*/gu;
@@ -41,7 +42,7 @@
 
   const load = name => new Promise((done, failed) => {
     const script = document.createElement("script");
-    script.src = new URL((here.dataset.index || "search-index.js").replace("search-index", name), here.src).href;
+    script.src = new URL(name, here.src).href;
     script.onload = done;
     script.onerror = failed;
     document.head.append(script);
@@ -72,10 +73,11 @@
         const label = kind === FORMULA ? anchor.replace("equation-", "") : "";
         const last = kind === FUNCTION || kind === MEMBER ? title.split(".").pop() : "";
         found.push({
+          weight: WEIGHTS[kind] * (kind === FORMULA && under.startsWith(title.split(",")[0]) ? 1.3 : 1),   // the section is about it
           id: found.length, kind, title, shown, under, number, chapter, page: name, text: "",
           href: root + address + (anchor && `#${anchor}`),
-          names: last ? `${title} ${anchor}` : label, words: `${under} ${number} ${more}`,
-          exact: [plain(title), fold(last), label].filter(Boolean),
+          names: last ? `${title} ${anchor}` : label, words: `${under} ${KINDS[kind]} ${number} ${ALSO[kind] || ""} ${more}`,
+          exact: [plain(title).replace(/^(the|an?) /, ""), fold(last), label, ...(number ? [number, `${KINDS[kind]} ${number}`, `${ALSO[kind]} ${number.replace(/\D+ /, "")}`].map(plain) : [])],
         });
       }
     return found;
@@ -83,9 +85,9 @@
 
   function prepare() {
     loading ||= (async () => {
-      const text = load("search-text");
+      await load(here.dataset.index || "search-index.js");
+      const text = load(globalThis.SEARCH_TEXT_AT);
       text.catch(() => {});
-      await load("search-index");
       entries = unpack(globalThis.SEARCH_INDEX);
       engine = await build(["names", "title", "words", "shown"]);
       told();
@@ -94,7 +96,7 @@
       engine = await build(["names", "title", "words", "shown", "text"]);
       complete = true;
       told();
-    })().catch(() => { loading = null; told("failed"); });
+    })().catch(() => { loading = null; for (const tell of waiting) tell("failed"); });
     return loading;
   }
 
@@ -118,7 +120,7 @@
       boost: { names: 4, title: 4, words: 2, shown: 1.2, text: 1 },
       prefix: term => term.length > 1, fuzzy: term => (term.length > 4 ? 0.2 : false), maxFuzzy: 2,
       weights: { prefix: 0.5, fuzzy: 0.25 }, tokenize: term => [term], processTerm: term => term,
-      boostDocument: id => WEIGHTS[entries[id].kind],
+      boostDocument: id => entries[id].weight,
     };
     const each = typed.map(one);
     const together = { combineWith: "AND", queries: each };
@@ -127,13 +129,14 @@
     if (results.length < 3 && typed.length > 1) {
       const seen = new Set(results.map(result => result.id));
       results = results.concat(engine.search({ combineWith: "OR", queries: each }, options).filter(result => !seen.has(result.id))
-        .map(result => ({ ...result, score: result.score / 100 })));
+        .slice(0, 10).map(result => ({ ...result, score: result.score / 100 })));
     }
-    const asked = plain(query), label = query.trim().toLowerCase();
+    const asked = plain(query).replace(/^(the|an?) (?=.)/, ""), label = query.trim().toLowerCase();
+    const same = name => name && (name === asked || name === label || name === joined[0]);
     for (const result of results) {
       const { exact, kind } = entries[result.id];
-      if (exact.some(name => name === asked || name === label)) result.score *= kind === MEMBER ? 1.5 : 4;
-      else if (exact.some(name => name.startsWith(asked))) result.score *= 1.4;
+      if (exact.some(same)) result.score *= kind === FUNCTION ? 6 : kind === MEMBER ? 1.5 : 4;
+      else if (exact[0].startsWith(asked)) result.score *= 1 + asked.length / exact[0].length;
     }
     return results.sort((a, b) => b.score - a.score);
   }
@@ -174,7 +177,7 @@
   function shownAs(entry, terms, id) {
     const { kind, number, chapter, under } = entry;
     const label = kind === CHAPTER && !number ? "Page" : KINDS[kind];
-    const what = !number ? label : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
+    const what = !number ? label : /^Part/.test(number) ? number : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
     const where = kind === CHAPTER ? "" : [`${chapter} ${entry.page}`.trim(), kind !== TERM && under].filter(Boolean).join(" › ");
     const option = element("a", `kind-${KINDS[kind].toLowerCase()}`,
       element("span", "what", what, where && element("span", "where", where)),
@@ -195,7 +198,7 @@
     const name = `search-${++mounted}`;
     const input = element("input"), list = element("div", "results"), status = element("p", "status"), hint = element("p", "hint");
     const attributes = {
-      type: "search", role: "combobox", "aria-label": "Search the book", "aria-expanded": "false", "aria-autocomplete": "list",
+      type: "text", inputmode: "search", role: "combobox", "aria-label": "Search the book", "aria-expanded": "false", "aria-autocomplete": "list",
       "aria-controls": name, placeholder: "Search the book", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go",
     };
     for (const [key, value] of Object.entries(attributes)) input.setAttribute(key, value);
@@ -210,7 +213,7 @@
       element("em", "", "softmax jacobian"), ", ", element("em", "", "check_jacobian"), ", ", element("em", "", "vanishing gradients"), ". The ", index, " lists functions and terms.");
     box.append(element("div", "field", input), status, list, hint);
 
-    let active = -1, announce = 0;
+    let active = -1, announce = 0, rest = 0, asked = 0;
     const options = () => list.children;
     function choose(i) {
       options()[active]?.setAttribute("aria-selected", "false");
@@ -228,9 +231,12 @@
     }
     function show(problem) {
       const query = input.value.trim();
+      cancelAnimationFrame(asked);
+      asked = 0;
       choose(-1);
       if (problem) { list.hidden = true; say("The index could not be loaded.", true); return; }
       if (!query || !engine) {
+        clearTimeout(rest);
         list.replaceChildren();
         list.hidden = true;
         hint.hidden = false;
@@ -239,22 +245,27 @@
         return;
       }
       const results = find(query);
-      list.replaceChildren(...results.slice(0, SHOWN).map((result, i) =>
-        shownAs(entries[result.id], new Set(result.terms), `${name}-${i}`)));
+      const made = (from, to) => results.slice(from, to).map((result, i) =>
+        shownAs(entries[result.id], new Set(result.terms), `${name}-${from + i}`));
+      list.replaceChildren(...made(0, AT_ONCE));   // what is in sight; the rest when that has been painted
       list.scrollTop = 0;
+      clearTimeout(rest);
+      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 50);
       list.hidden = !results.length;
       hint.hidden = results.length > 0;
       input.setAttribute("aria-expanded", String(results.length > 0));
       const count = results.length === 1 ? "1 result" : `${results.length} results`;
       say(results.length > SHOWN ? `${count}, the best ${SHOWN} shown` : results.length || complete ? (results.length ? count : `Nothing found for “${query}”.`) : "Loading …");
     }
+    const soon = () => { asked ||= requestAnimationFrame(() => show()); };   // letters typed faster than frames are answered at once
     input.addEventListener("input", () => {
-      show();
+      soon();
       if (!leave) try { history.replaceState(null, "", `?q=${encodeURIComponent(input.value.trim())}`); } catch { /* not from a file */ }
     });
     input.addEventListener("keydown", event => {
-      const count = options().length;
       if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (asked && /^(Arrow(Up|Down)|Enter)$/.test(event.key)) show();
+      const count = options().length;
       if (event.key === "ArrowDown" && count) choose((active + 1) % count);
       else if (event.key === "ArrowUp" && count) choose(active <= 0 ? count - 1 : active - 1);
       else if (event.key === "Enter" && count) options()[Math.max(active, 0)].click();
@@ -268,28 +279,24 @@
       if (option.href.split("#")[0] !== location.href.split("#")[0].split("?")[0]) return;
       event.preventDefault();
       if (option.hash) location.hash = option.hash;
-      arrive(option.hash, true);
+      arrive(option.hash);
     });
-    waiting.add(problem => { if (problem || input.value.trim()) show(problem); });
+    waiting.add(problem => { if (problem || (input.value.trim() && active < 0)) show(problem); });   // a choice made is kept
     return { input, show };
   }
 
-  // A target inside a fold is unfolded before it is shown.
-  function arrive(hash, always) {
-    const target = hash ? document.getElementById(decodeURIComponent(hash.slice(1))) : always && document.querySelector("h1");
+  // On this page: what is folded around the target is unfolded, and reading goes on there.
+  function arrive(hash) {
+    const target = hash ? document.getElementById(decodeURIComponent(hash.slice(1))) : document.querySelector("h1");
     if (!target) return;
-    let opened = false;
-    for (let fold = target.closest("details:not([open])"); fold; fold = fold.parentElement.closest("details:not([open])")) fold.open = opened = true;
-    if (opened || always) target.scrollIntoView();
-    if (always && !target.matches("a, button, input, summary")) {
-      target.tabIndex = -1;
-      target.focus({ preventScroll: true });
-    }
+    for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    target.scrollIntoView();
+    if (target.matches("a, button, input, summary")) return;
+    target.tabIndex = -1;
+    target.focus({ preventScroll: true });
   }
-  addEventListener("hashchange", () => arrive(location.hash, false));
-  if (location.hash) arrive(location.hash, false);
 
-  let dialog = null, field = null;
+  let dialog = null, field = null, inPage = null;
   function open() {
     if (page) { inPage.input.focus(); inPage.input.select(); return; }
     if (!dialog) {
@@ -308,20 +315,15 @@
     field.input.focus();
     prepare();
   }
-  for (const button of document.querySelectorAll(".open-search")) {
-    button.hidden = false;
-    button.addEventListener("click", open);
-  }
+  // The key "/" is course.js's, with the other single keys, which readers can switch off; it presses the button.
+  for (const button of document.querySelectorAll(".open-search")) button.addEventListener("click", open);
   addEventListener("keydown", event => {
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]") || event.target.isContentEditable;
-    const slash = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey;
-    const command = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
-    if (typing || !(slash || command) || document.querySelector("dialog[open]")) return;
+    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     open();
   });
 
-  let inPage = null;
   if (page) {
     inPage = mount(page, null);
     page.hidden = false;

@@ -527,7 +527,7 @@ def margin_notes_are_short(page: Page, book: Book) -> Iterator[Problem]:
         if not 5 <= length <= 45:
             yield note.line, f"{length} words in the margin; a note there has 5 to 45"
         above = page.lines[note.line - 2 :: -1][:2]
-        if note.inside or above[0].strip() or re.match(r"\s*([#%`:(]|$)", above[1]):
+        if note.inside or above[0].strip() or re.match(r"\s*([#%]|```|:::|\([\w-]+\)=|$)", above[1]):
             yield note.line, "a margin note stands below the paragraph that it belongs to, after an empty line"
         if "{eval}" in note.content:
             yield note.line, "a computed number in the margin; what a reader may skip needs no computing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -98,10 +99,11 @@ def test_a_page_says_what_it_is(app: Any) -> None:
     assert (data["name"], data["position"], data["timeRequired"]) == ("A title", 1, "PT40M")
 
 
-def test_addresses_appear_only_when_the_site_has_one(app: Any) -> None:
-    before = str(head(app))
-    for word in ("canonical", "og:url", "og:image", "example.org"):
-        assert word not in before
+def test_whole_addresses_appear_only_when_the_site_has_one(app: Any) -> None:
+    before = head(app)
+    assert not before.select("link[rel=canonical], meta[property='og:url']")
+    assert before.select_one("meta[property='og:image']")["content"] == "../../_static/cards/book/part/01-first.png"  # type: ignore[index]
+    assert "example.org" not in str(before)
     app.config.html_baseurl = ADDRESS
     soup = head(app)
     said = {tag.get("property"): tag["content"] for tag in soup.find_all("meta")}
@@ -161,6 +163,22 @@ def test_a_title_too_long_for_its_place_is_shortened_visibly() -> None:
     assert (size, len(lines)) == (40, 4)
     assert lines[-1].endswith("…")
     assert all(cards.measure(line, size, FONT) <= 300 for line in lines)
+
+
+def test_a_word_too_long_for_its_place_is_shortened_visibly() -> None:
+    size, (line,) = cards.fit("Backpropagation" * 4, 300, 250, 4, (76, 40), FONT)
+    assert line.endswith("…")
+    assert cards.measure(line, size, FONT) <= 300
+
+
+def test_a_long_word_in_the_title_gets_room_from_the_figure(tmp_path: Path) -> None:
+    figure = tmp_path / "figure.svg"
+    figure.write_text(DRAWING.format(w=380, h=250), encoding="utf-8")
+    widths = [
+        float(re.search(r'<image [^>]*width="([\d.]+)"', cards.compose(title, 1, "A Course", figure, None, FONTS))[1])  # type: ignore[index]
+        for title in ("Push", "Backpropagation")
+    ]
+    assert widths[0] > widths[1]
 
 
 def test_lines_are_of_similar_length() -> None:
@@ -295,6 +313,14 @@ Done.
 ```text
 (kept)= as it is {eval}`z`
 ```
+
+:::{container} facts
+- one
+:::
+
+:::{margin}
+A remark.
+:::
 """
 MARKDOWN = r"""# A title
 
@@ -329,7 +355,11 @@ Done.
 
 ```text
 (kept)= as it is {eval}`z`
-```"""
+```
+
+- one
+
+> A remark."""
 PAGE = """<p><span class="pasted-inline output text_plain">96.9%</span></p>
 <div class="math notranslate" id="equation-eq-y">
 <span class="eqno">(1.1)<a href="#equation-eq-y">#</a></span></div>
