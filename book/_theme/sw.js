@@ -17,6 +17,7 @@ const OURS = `book ${ROOT.pathname} `;  // other sites of this host have caches 
 const CACHE = OURS + THIS_VERSION;
 // On one's own machine the files are being worked on: there the network comes first, and what is kept only replaces it.
 const WORKSHOP = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+const ask = request => fetch(request, WORKSHOP ? { cache: "no-cache" } : undefined);
 
 const address = path => new URL(path.split("/").map(encodeURIComponent).join("/"), ROOT).href;
 
@@ -117,7 +118,7 @@ async function page(event, path) {
     return new Response('<link rel="icon" href="data:,">', { headers: { Refresh: "0", "Content-Type": "text/html" } });
   }
   try {
-    return await (FILES.has(path) ? file(event, path) : fetch(event.request));
+    return await (FILES.has(path) ? file(event, path) : ask(event.request));
   } catch (problem) {
     if (path === CONTENTS) throw problem;
     return Response.redirect(address(CONTENTS));
@@ -130,7 +131,7 @@ async function file(event, path) {
   const ours = version === null || HASHES.has(version);
   if (kept && ours && !WORKSHOP) return kept;
   try {
-    const response = await fetch(event.request);
+    const response = await ask(event.request);
     if (response.ok && ours && !kept) event.waitUntil(store(path, response.clone()).catch(() => {}));
     if (response.ok || !kept) return response;
   } catch (problem) {
