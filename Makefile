@@ -5,7 +5,7 @@ READY   := $(VENV)/.ready
 PYTHON  := $(VENV)/bin/python
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
-PAGES   := tests/book/test_site.py tests/book/test_explorables.py
+PAGES   := tests/book/test_metadata.py tests/book/test_site.py tests/book/test_explorables.py
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint unit site nbval serve lab notebooks experiments bench oracles peers lock clean
