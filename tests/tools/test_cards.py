@@ -390,6 +390,17 @@ def test_a_page_in_plain_markdown() -> None:
     assert facts.values == []
 
 
+def test_a_picture_of_the_text_goes_with_its_cell() -> None:
+    facts = takeaway.Facts.of(PAGE)
+    facts.picture = lambda target: b"png" if target == "../a.svg" else None
+    cell = "```{figure} ../a.svg\n:name: fig-a\n:alt: A [small] picture.\n\nWhat $x$ is.\n```"
+    made = takeaway.convert(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(cell)]), facts, "> Opening", cards.to_png
+    ).cells[1]
+    assert made.source == "![A (small) picture.](attachment:a.png)\n\n**Fig. 1.3** What $x$ is."
+    assert made.attachments == {"a.png": {"image/png": "cG5n"}}
+
+
 def executed() -> Any:
     code = nbformat.v4.new_code_cell("plot()", execution_count=1)
     code.metadata = nbformat.from_dict(
