@@ -9,7 +9,7 @@
   const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.55];
   const ALSO = { 2: "equation", 6: "figure" };
   const [CHAPTER, , FORMULA, FUNCTION, MEMBER, , , TERM] = KINDS.keys();
-  const SHOWN = 30, AT_ONCE = 10;
+  const SHOWN = 24, AT_ONCE = 8;
 
   // Words. An identifier is found whole, by its parts and by its ends: md.layers.LayerNorm, layernorm, layer, norm.
   const WORD = /[\p{L}\p{M}\p{N}_]+(?:[.'’‑-][\p{L}\p{M}\p{N}_]+)*/gu;
@@ -250,7 +250,7 @@
       list.replaceChildren(...made(0, AT_ONCE));   // what is in sight; the rest when that has been painted
       list.scrollTop = 0;
       clearTimeout(rest);
-      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 50);
+      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 100);
       list.hidden = !results.length;
       hint.hidden = results.length > 0;
       input.setAttribute("aria-expanded", String(results.length > 0));
