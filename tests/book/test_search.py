@@ -53,7 +53,11 @@ QUERIES = [
     ("complex step", 3, r"Section 4\.\d: The complex step"),
     ("k-fac", 1, r"Term: K-FAC"),
     ("newtons method", 3, r"Term: Newton’s method"),
-    # the other spelling, and slips
+    # another name, the other spelling, and slips
+    ("newton's method", 1, r"Term: Newton’s method"),
+    ("finite differences", 3, r"Term: central difference"),
+    ("kaiming initialization", 3, r"Function: md\.gradient_flow\.he$|Term: He’s weights"),
+    ("rnn", 3, r"Term: recurrent cell"),
     ("normalization", 3, r"Section 10\.\d: Normalisation"),
     ("coloring of columns", 3, r"Term: colouring|Function: md\.sparse.*column_coloring"),
     ("jacobain", 3, r"Function: md\.jacobian$"),
