@@ -138,6 +138,13 @@ def contents(solution: Solution) -> list[Tag]:
     return [solution.title, *solution.body]
 
 
+def pixel_pictures(book: Bound, site: Path) -> int:
+    """Return how many pictures made of pixels the book's figures hold: files of pixels, and those inside drawings."""
+    names = {str(image["src"]) for piece in pieces(book) for image in piece.select("img[src]")}
+    drawings = [(site / name).read_bytes() for name in names if name.endswith(".svg")]
+    return len(names) - len(drawings) + sum(drawing.count(b"<image") for drawing in drawings)
+
+
 def classes_of(tag: Tag) -> list[str]:
     """Return a tag's classes."""
     value: Any = tag.get("class") or []
@@ -201,15 +208,18 @@ def leave_mathml(article: Tag) -> None:
             formula.replace_with(maths.extract())
 
 
-#: How many parts these elements of MathML have. KaTeX now and then adds an invisible "applied to" as one more.
+#: How many parts these elements of MathML have. KaTeX now and then adds an invisible "function of" as one more.
 ARITY = {"msub": 2, "msup": 2, "munder": 2, "mover": 2, "mfrac": 2, "msubsup": 3, "munderover": 3}
 
 
 def mend_mathml(maths: Tag) -> None:
     """Repair what KaTeX writes against MathML's rules: one part too many, and an operator that holds elements."""
     for tag in maths.find_all(list(ARITY)):
-        for part in tag.find_all(True, recursive=False)[ARITY[tag.name] :]:
-            tag.insert_after(part.extract())
+        parts = tag.find_all(True, recursive=False)
+        if len(parts) > ARITY[tag.name]:
+            for part in parts:
+                if part.get_text() == "\u2061":
+                    part.decompose()
     for tag in maths.find_all("mo"):
         if tag.find(True) is not None:
             tag.name, tag.attrs = "mrow", {}
