@@ -64,7 +64,8 @@ def chapter(number: int, title: str, other: str, paragraphs: int) -> str:
         f'<section id="same"><h2><span class="section-number">{number}.1. </span>A <code>section</code></h2>'
         f"{text * paragraphs}"
         f'<div class="math" id="equation-eq-d-it"><span class="eqno">({number}.1)'
-        f'<a class="headerlink" href="#equation-eq-d-it">#</a><a class="checked" href="#check">✓ checked</a></span><span class="katex-display">{MATHS}</span></div>'
+        f'<a class="headerlink" href="#equation-eq-d-it">#</a><a class="checked" href="#check">✓ checked</a></span>'
+        f'<span class="katex-display">{MATHS}</span></div>'
         f"<p>Here {MATHS}.</p><div id='check' class='cell'>{code('<span class=n>x</span> = 1')}</div>"
         f"{folded('', 'Show the code', 'draw()', FIGURE)}</section>"
         f'<section id="exercises"><h2><span class="section-number">{number}.2. </span>Exercises</h2>'
@@ -78,7 +79,7 @@ FIGURE = (
 )
 PREFACE = (
     '<section id="a-made-up-book"><h1>A made-up book</h1><p>It begins.</p><p><strong><a href="1-first/01-one.html">'
-    'Begin</a></strong></p><details class="dropdown admonition"><summary class="admonition-title">1. What is it?</summary>'
+    'Begin</a></strong></p><details class="dropdown admonition"><summary>1. What is it?</summary>'
     "<p>It is 42.</p></details></section>"
 )
 OPENER = (
