@@ -99,7 +99,7 @@ def gather(book: Bound, about: dict[str, str], site: Path) -> Files:
         def lead(match: re.Match[str], here: str = here) -> str:
             return f'href="{address(match[1], where, here)}"'
 
-        files.texts[here] = re.sub(r'href="#([^"]+)"', lead, text)
+        files.texts[here] = bound.with_formulas(re.sub(r'href="#([^"]+)"', lead, text), book)
     return files
 
 
@@ -171,7 +171,9 @@ def navigation(book: Bound) -> str:
                 lines.append("<ol>")
                 for key, heading in entry.sections:
                     number, words = unnumbered(heading)
-                    text = f"{number} {words.decode_contents()}".strip()
+                    text = re.sub(
+                        r"<[^>]*>", "", bound.with_formulas(f"{number} {words.decode_contents()}", book)
+                    ).strip()
                     lines.append(f'<li><a href="{entry.key}.xhtml#{key}">{text}</a></li>')
                 lines.append("</ol>")
             lines.append("</li>")

@@ -69,8 +69,6 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
     for piece in bound.pieces(book):
         for image in piece.select("img[src]"):
             image["src"] = (site / str(image["src"])).as_uri()
-        for formula in piece.select(".katex-html[aria-hidden]"):
-            del formula["aria-hidden"]  # the copy for screen readers is not printed
         for block in piece.select("pre"):
             if block.get_text().count("\n") < 12 and isinstance(block.parent, Tag):
                 bound.add_class(block.parent, "short")
@@ -92,7 +90,7 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(about["title"])}</title>\n'
         f'<link rel="stylesheet" href="{(STATIC / "katex/katex.min.css").as_uri()}">\n'
         f'<link rel="stylesheet" href="{STYLE.as_uri()}">\n<style>\n{"".join(feet)}</style></head>\n'
-        f"<body>\n{chr(10).join(body)}\n</body></html>\n"
+        f"<body>\n{bound.with_formulas(chr(10).join(body), book)}\n</body></html>\n"
     )
 
 

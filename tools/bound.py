@@ -28,10 +28,11 @@ HEADINGS = ["h1", "h2", "h3", "h4", "h5"]
 TOKENS = {"k", "kn", "kc", "kd", "ow", "nf", "nc", "c1", "s1", "s2", "sd", "se", "mi", "mf", "nb", "gp", "go", "nd"}
 #: The copy of a formula for screen readers, in KaTeX's output. On paper it would be text under the formula.
 MATHML = re.compile(r'<span class="katex-mathml">.*?</math></span>', re.DOTALL)
+SPAN = re.compile(r"<(/?)span\b")
 #: What a page of the site has and a book has no use for.
 LEFT_OUT = (
     "script, style, button, template, a.headerlink, aside.about-page, .toctree-wrapper, nav, .copybtn, "
-    "details.tip, svg.icon, .explorable-panel, .chapter-line, .facts"
+    "details.tip, picture > source, svg.icon, .explorable-panel, .chapter-line, .facts"
 )
 
 
@@ -43,6 +44,7 @@ class Entry:
     key: str  # what its ids begin with: "ch01"
     part: str  # the caption of its part, "" for the front matter
     article: Tag
+    formulas: dict[str, str]  # what stands in the places that the article keeps for them
     number: str = ""
     title: str = ""
     description: str = ""
@@ -162,17 +164,15 @@ def add_class(tag: Tag, name: str) -> None:
 def read(site: Path, name: str, part: str = "", mathml: bool = False) -> Entry:
     """Return one page of the site, made into a piece of a book."""
     path = site / f"{name}.html"
-    text = path.read_text(encoding="utf-8")
-    page = BeautifulSoup(text if mathml else MATHML.sub("", text), "html.parser")
+    text, formulas = formulas_apart(path.read_text(encoding="utf-8"), key_of(name), mathml)
+    page = BeautifulSoup(text, "html.parser")
     article = page.select_one("main article, article")
     if article is None:
         raise ValueError(f"{path} has no article: it is not a page of the book")
     article.extract()
     key = key_of(name)
     described = page.select_one('meta[name="description"]')
-    entry = Entry(name, key, part, article, description=str(described["content"]) if described else "")
-    if mathml:
-        leave_mathml(article)
+    entry = Entry(name, key, part, article, formulas, description=str(described["content"]) if described else "")
     clean(article)
     prefix_ids(article, key)
     article["id"] = key
@@ -196,16 +196,43 @@ def key_of(name: str) -> str:
     return re.sub(r"[^\w-]", "-", stem)
 
 
-def leave_mathml(article: Tag) -> None:
-    """Put MathML, with the TeX it was made from as its text for programs that cannot read it, in KaTeX's place."""
-    for formula in article.select("span.katex"):
-        maths = formula.find("math")
-        if isinstance(maths, Tag):
-            for source in maths.find_all("annotation"):
-                maths["alttext"] = source.get_text()
-                source.decompose()
-            mend_mathml(maths)
-            formula.replace_with(maths.extract())
+def formulas_apart(text: str, key: str, mathml: bool) -> tuple[str, dict[str, str]]:
+    """Take the formulas out of a page, and put a short mark in the place of each.
+
+    They are nine tenths of its tags, and nothing here looks into them. What is kept is KaTeX's drawing, or the MathML.
+    """
+    formulas: dict[str, str] = {}
+    rest, done = [], 0
+    for start in re.finditer(r'<span class="katex">', text):
+        depth = 0
+        for tag in SPAN.finditer(text, start.start()):
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                break
+        end = text.index(">", tag.start()) + 1
+        formula = text[start.start() : end]
+        name = f"{key}:{len(formulas)}"
+        formulas[name] = as_mathml(formula) if mathml else MATHML.sub("", formula).replace(' aria-hidden="true"', "")
+        rest += [text[done : start.start()], f'<span class="formula" data-formula="{name}">∎</span>']
+        done = end
+    return "".join([*rest, text[done:]]), formulas
+
+
+def with_formulas(text: str, book: Bound) -> str:
+    """Return the text with each formula in its place."""
+    formulas = {name: formula for entry in book.entries for name, formula in entry.formulas.items()}
+    return re.sub(r'<span class="formula" data-formula="([^"]*)">∎</span>', lambda match: formulas[match[1]], text)
+
+
+def as_mathml(formula: str) -> str:
+    """Return a formula as MathML alone, with the TeX it was made from as its text for programs that cannot read it."""
+    maths = BeautifulSoup(formula, "html.parser").find("math")
+    assert isinstance(maths, Tag)
+    for source in maths.find_all("annotation"):
+        maths["alttext"] = source.get_text()
+        source.decompose()
+    mend_mathml(maths)
+    return str(maths)
 
 
 #: How many parts these elements of MathML have. KaTeX now and then adds an invisible "function of" as one more.
@@ -229,6 +256,8 @@ def clean(article: Tag) -> None:
     """Take out what a book has no use for, and open what is folded."""
     for tag in article.select(LEFT_OUT):
         tag.decompose()
+    for choice in article.select("picture"):  # the paper is not narrow, whatever the window is
+        choice.unwrap()
     for link in article.select("p > strong:only-child > a"):  # the landing page's button
         paragraph = link.find_parent("p")
         if isinstance(paragraph, Tag) and paragraph.get_text().strip() == link.get_text().strip():

@@ -78,7 +78,9 @@ FIGURE = (
     '</figcaption><button class="play">Play</button></figure>'
 )
 PREFACE = (
-    '<section id="a-made-up-book"><h1>A made-up book</h1><p>It begins.</p><p><strong><a href="1-first/01-one.html">'
+    '<section id="a-made-up-book"><h1>A made-up book</h1><picture>'
+    '<source srcset="narrow.svg"/><img alt="A disc." src="../_images/disc.svg"/></picture>'
+    '<p><strong><a href="1-first/01-one.html">'
     'Begin</a></strong></p><details class="dropdown admonition"><summary>1. What is it?</summary>'
     "<p>It is 42.</p></details></section>"
 )

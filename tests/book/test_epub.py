@@ -24,7 +24,7 @@ def book(site: Path) -> Bound:
 
 
 def whole(book: Bound) -> str:
-    return "\n".join(str(piece) for piece in bound.pieces(book))
+    return bound.with_formulas("\n".join(str(piece) for piece in bound.pieces(book)), book)
 
 
 def test_ids_are_unique_in_the_whole_book_and_links_lead_to_them(book: Bound) -> None:
@@ -52,7 +52,8 @@ def test_what_needs_a_screen_is_gone(book: Bound) -> None:
         "Begin",
     ):
         assert leftover not in text
-    for kept in ("A disc.", "answer = ...", "It is 42.", "✓ checked"):
+    assert "annotation" not in text
+    for kept in ("A disc.", "answer = ...", "It is 42.", "✓ checked", '<span class="base">σ</span>'):
         assert kept in text
 
 
