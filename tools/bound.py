@@ -26,6 +26,7 @@ NAME = "from-jacobians-to-adam"
 HEADINGS = ["h1", "h2", "h3", "h4", "h5"]
 #: Kinds of token in code that the two stylesheets draw differently. The spans of all others are taken out.
 TOKENS = {"k", "kn", "kc", "kd", "ow", "nf", "nc", "c1", "s1", "s2", "sd", "se", "mi", "mf", "nb", "gp", "go", "nd"}
+TOKEN = re.compile(r'<span class="([a-z0-9]{1,2})">([^<]*)</span>')
 #: The copy of a formula for screen readers, in KaTeX's output. On paper it would be text under the formula.
 MATHML = re.compile(r'<span class="katex-mathml">.*?</math></span>', re.DOTALL)
 SPAN = re.compile(r"<(/?)span\b")
@@ -165,6 +166,7 @@ def read(site: Path, name: str, part: str = "", mathml: bool = False) -> Entry:
     """Return one page of the site, made into a piece of a book."""
     path = site / f"{name}.html"
     text, formulas = formulas_apart(path.read_text(encoding="utf-8"), key_of(name), mathml)
+    text = TOKEN.sub(lambda match: match[0] if match[1] in TOKENS else match[2], text)
     page = BeautifulSoup(text, "html.parser")
     article = page.select_one("main article, article")
     if article is None:
@@ -264,10 +266,9 @@ def clean(article: Tag) -> None:
             paragraph.decompose()
     for cell in article.select("div.cell"):
         clean_cell(cell)
-    for span in article.select("pre span"):
-        if not set(classes_of(span)) & TOKENS:
-            span.unwrap()
     for pre in article.select("pre"):
+        for span in pre.find_all("span", class_=False):
+            span.unwrap()
         pre.smooth()
         if isinstance(last := pre.contents[-1] if pre.contents else None, NavigableString):
             last.replace_with(str(last).rstrip("\n"))
