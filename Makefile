@@ -5,13 +5,13 @@ READY   := $(VENV)/.ready
 PYTHON  := $(VENV)/bin/python
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
-PAGES   := tests/book/test_site.py tests/book/test_explorables.py
+PAGES   := $(filter-out tests/book/test_chapters.py tests/book/test_notebooks.py,$(wildcard tests/book/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint unit site nbval serve lab notebooks experiments bench oracles peers lock clean pdf epub
+.PHONY: help book test lint unit site site-report pdf epub nbval serve lab notebooks experiments bench oracles peers lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: $(READY)  ## build the site into _build/html
 	@$(PYTHON) tools/build.py
@@ -28,6 +28,9 @@ unit: $(READY)  ## the package's tests and doctests, with coverage, and the chap
 
 site: book  ## the built pages in a real browser (skipped by name without Chromium)
 	@$(PYTHON) -m pytest $(PAGES) -rs
+
+site-report: book  ## Lighthouse, axe and weights of every page (needs Chromium; the first run fetches Lighthouse)
+	@ONLY="$(ONLY)" RUNS="$(RUNS)" $(PYTHON) tools/site_report.py
 
 nbval: $(READY)  ## run the notebooks and compare every stored output
 	@$(PYTHON) -m pytest --nbval --nbval-current-env notebooks -n 2 --dist loadfile -p no:cacheprovider

@@ -6,12 +6,9 @@ The functions know nothing of the book, so that ``test_site.py`` can try each on
 from __future__ import annotations
 
 import functools
-import http.server
 import os
 import posixpath
 import re
-import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,16 +20,12 @@ import pytest
 from bs4 import BeautifulSoup
 from chapters import ROOT
 
+from tools.chromium import FLAGS, chromium
+from tools.serving import serve
+
+__all__ = ["FLAGS", "chromium", "serve"]  # what a file of page tests takes from here
+
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -40,43 +33,6 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI", "").lower() not in ("", "0", "false"):
         pytest.fail(f"{reason} (and CI is set, so this is not skipped)")
     pytest.skip(reason)
-
-
-def chromium() -> str | None:
-    """The path of the system's Chromium, or ``None``."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
-        if path:
-            return path
-    return None
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections open: many small files
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:  # a browser that hangs up is no error
-        pass
-
-
-@contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """Serve a folder on this machine; gives its address, which ends without a slash."""
-    server = _Server(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 # -- in the browser --------------------------------------------------------------------------------------------------

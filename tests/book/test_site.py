@@ -7,6 +7,7 @@ where the variable ``CI`` is set. Each check is tried on a page that is planted 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -671,7 +672,8 @@ def test_other_numbers_in_the_prose_are_found(tmp_path: Path) -> None:
 
 
 def test_a_missing_browser_is_skipped_by_name_and_fails_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsing.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("CHROME_PATH", raising=False)
     assert browsing.chromium() is None
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="Chromium is not installed"):
