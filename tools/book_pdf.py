@@ -79,7 +79,7 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
             body.append(part_opener(caption, entries, bool(book.solutions) and caption == book.parts[-1][0]))
         for entry in entries:
             if entry.opens:
-                name_part(entry)
+                bound.add_class(entry.article, "part")
             entry.article["style"] = f"page: {entry.key}"
             feet.append(running_foot(entry.key, caption.replace(" · ", "\u2002") if entry.opens else entry.heading))
             body.append(str(entry.article))
@@ -183,7 +183,7 @@ def line(kind: str, target: str, count: str, title: str) -> str:
 
 def part_opener(caption: str, entries: list[Entry], with_solutions: bool) -> str:
     """Return the page before a part: its name, and what its chapters are about."""
-    lines = [f'<section class="part" id="{part_key(caption)}"><h1>{part_title(caption)}</h1><ol>']
+    lines = [f'<section class="part" id="{part_key(caption)}">{bound.heading_of_part(caption)}<ol>']
     for entry in entries:
         text = f"<p>{html.escape(entry.description)}</p>" if entry.number and entry.description else ""
         _, name = unnumbered(entry.article.select_one(".level-1") or fragment("<p></p>"))
@@ -191,19 +191,6 @@ def part_opener(caption: str, entries: list[Entry], with_solutions: bool) -> str
     if with_solutions:
         lines.append(f"<li>{line('entry', 'solutions', '', 'Solutions')}</li>")
     return "\n".join([*lines, "</ol></section>"])
-
-
-def part_title(caption: str) -> str:
-    first, dot, rest = caption.partition(" · ")
-    return f'<span class="part-number">{first}<span class="dot">:</span></span> {rest}' if dot else first
-
-
-def name_part(entry: Entry) -> None:
-    """Write "Part 1" above the title of the page that opens a part."""
-    heading = entry.article.select_one(".level-1")
-    bound.add_class(entry.article, "part")
-    if heading is not None:
-        heading.replace_with(fragment(f'<h1 class="level-1">{part_title(entry.part)}</h1>'))
 
 
 def part_key(caption: str) -> str:
@@ -423,7 +410,7 @@ def main() -> int:
         text = assemble(book, about, SITE)
         print("Printing the book, two or three times until every page number is right ...", flush=True)
         with browser() as started:
-            numbers, cut = print_until_stable(started.new_page(), text, source, goal)
+            _, cut = print_until_stable(started.new_page(), text, source, goal)
         text = source.read_text(encoding="utf-8")
         said = {"Title": about["title"], "Author": about["author"], "Subject": about["subtitle"]}
         goal.write_bytes(rewritten(goal.read_bytes(), said, [title for _, title in headings(text)]))
@@ -438,7 +425,7 @@ def main() -> int:
     if wrong:
         print(f"{goal.relative_to(ROOT)} was printed, and is not good:\n  " + "\n  ".join(wrong[:40]))
         return 1
-    print(f"The book is printed: {goal} ({max(numbers.values())} pages, {goal.stat().st_size / 1e6:.1f} MB)")
+    print(f"The book is printed: {goal} ({len(PdfReader(goal).pages)} pages, {goal.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 

@@ -33,7 +33,7 @@ SPAN = re.compile(r"<(/?)span\b")
 #: What a page of the site has and a book has no use for.
 LEFT_OUT = (
     "script, style, button, template, a.headerlink, aside.about-page, .toctree-wrapper, nav, .copybtn, "
-    "details.tip, picture > source, svg.icon, .explorable-panel, .chapter-line, .facts"
+    "details.tip, picture > source, svg.icon, .explorable-panel, p.part-number, .chapter-line, .facts"
 )
 
 
@@ -329,7 +329,26 @@ def level_headings(entry: Entry) -> None:
     entry.number = number.get_text().strip(" .") if number else ""
     if entry.key == "preface":
         first.string = "Preface"
+    if entry.opens:
+        first.insert_before(heading_of_part(entry.part))
+        first.decompose()
+        return
     entry.title = first.get_text().removeprefix(number.get_text() if number else "").strip()
+
+
+def heading_of_part(caption: str) -> Tag:
+    """Return the heading of "Part 1 · Jacobians", number and title apart."""
+    first, dot, rest = caption.partition(" · ")
+    heading = BeautifulSoup('<h1 class="level-1"></h1>', "html.parser").h1
+    assert heading is not None
+    if dot:
+        number = BeautifulSoup('<span class="part-number"><span class="dot">:</span></span>', "html.parser").span
+        assert number is not None
+        number.insert(0, first)
+        heading.extend([number, f" {rest}"])
+    else:
+        heading.string = caption
+    return heading
 
 
 def unnumbered(heading: Tag) -> tuple[str, Tag]:

@@ -85,7 +85,8 @@ PREFACE = (
     "<p>It is 42.</p></details></section>"
 )
 OPENER = (
-    '<section id="first"><h1>First</h1><p>What this part is about.</p><section id="them"><h2>The chapters</h2>'
+    '<section id="first"><p class="part-number">Part 1</p><h1>First</h1>'
+    '<p>What this part is about.</p><section id="them"><h2>The chapters</h2>'
     '<ol><li><a href="01-one.html">One</a></li></ol></section></section>'
 )
 WORDS = '<section id="words"><h1>Words</h1><dl><dt id="word">word</dt><dd><p>A thing.</p></dd></dl></section>'

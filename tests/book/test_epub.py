@@ -77,6 +77,7 @@ def test_parts_and_headings(book: Bound) -> None:
     assert chapter.heading == "1\u2002One"
     assert [heading.name for heading in chapter.article.select("h1, h2, h3")] == ["h2", "h3", "h3"]
     assert [heading.name for heading in opener.article.select("h1, h2, h3")] == ["h1"]
+    assert opener.article.get_text().count("Part 1") == 1
 
 
 @pytest.fixture
