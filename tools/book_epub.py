@@ -287,6 +287,8 @@ def problems(path: Path) -> list[str]:
                 file = f"EPUB/{file}" if file else name
                 if file not in there or (key and key not in ids.get(file, [])):
                     found.append(f"{name}: {goal} leads nowhere")
+            if tag.tag.endswith("}title") and not (tag.text or "").strip():
+                found.append(f"{name} has no title")
             if tag.tag.endswith("}img") and not tag.get("alt"):
                 found.append(f"{name}: {tag.get('src')} has no text in its place")
     return found

@@ -329,11 +329,9 @@ def level_headings(entry: Entry) -> None:
     entry.number = number.get_text().strip(" .") if number else ""
     if entry.key == "preface":
         first.string = "Preface"
-    if entry.opens:
-        first.insert_before(heading_of_part(entry.part))
-        first.decompose()
-        return
     entry.title = first.get_text().removeprefix(number.get_text() if number else "").strip()
+    if entry.opens:
+        first.replace_with(heading_of_part(entry.part))
 
 
 def heading_of_part(caption: str) -> Tag:

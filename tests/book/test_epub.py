@@ -124,6 +124,7 @@ def test_a_small_epub_is_well_made(epub: Path) -> None:
         ("EPUB/ch01.xhtml", "ch02.xhtml#ch02--same", "ch02.xhtml#gone", "leads nowhere"),
         ("EPUB/ch01.xhtml", "</html>", "", "not well-formed"),
         ("EPUB/ch01.xhtml", 'alt="A disc."', "", "no text in its place"),
+        ("EPUB/part-1.xhtml", "<title>First</title>", "<title></title>", "has no title"),
         ("EPUB/ch01.xhtml", 'id="ch01--check"', 'id="ch01--fig"', "twice"),
         ("EPUB/package.opf", 'href="ch02.xhtml"', 'href="ch03.xhtml"', "not there"),
         ("EPUB/package.opf", 'href="ch02.xhtml"', 'href="ch03.xhtml"', "not in the list"),
