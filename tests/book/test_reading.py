@@ -237,7 +237,7 @@ def read_out(page: Any) -> list[dict[str, Any]]:
     return found
 
 
-def misread(tree: list[dict[str, Any]]) -> list[str]:
+def misread(tree: list[dict[str, Any]], *, behind_buttons: bool = False) -> list[str]:
     """What is wrong with a page as it is read out."""
     found = []
     roles = [node["role"] for node in tree]
@@ -245,7 +245,8 @@ def misread(tree: list[dict[str, Any]]) -> list[str]:
         if roles.count(role) != 1:
             found.append(f"{roles.count(role)} landmarks {role}")
     names = [node["name"] for node in tree if node["role"] == "navigation"]
-    if not names or len(set(names)) != len(names) or not all(names):
+    # on a telephone they are behind buttons, and a closed one is not read out
+    if (not names and not behind_buttons) or len(set(names)) != len(names) or not all(names):
         found.append(f"the navigations are called {names}")
     levels = [node.get("level", 0) for node in tree if node["role"] == "heading"]
     if levels.count(1) != 1:
@@ -282,7 +283,8 @@ def test_the_page_as_it_is_read_out(browser: Any, address: str, name: str) -> No
         with opened(browser, f"{address}/{name}.html", viewport={"width": width, "height": 900}) as page:
             lay_out(page)
             tree = read_out(page)
-            _none([f"{width} px: {problem}" for problem in misread(tree) + spoken_twice(page)])
+            wrong = misread(tree, behind_buttons=width == 360) + spoken_twice(page)
+            _none([f"{width} px: {problem}" for problem in wrong])
             formulas = page.locator("article .math:visible math").count()
             spoken = sum(node["role"] in ("math", "MathMLMath") for node in tree)
             assert spoken >= formulas, f"{spoken} of {formulas} formulas are there as mathematics"
@@ -300,7 +302,8 @@ def test_every_page_has_one_first_heading_and_no_jump(site: Path) -> None:
         if levels.count(1) != 1 or levels[0] != 1:
             found.append(f"{name}: the headings begin with {levels[:4]}")
         found += [f"{name}: h{b} follows h{a}" for a, b in pairwise(levels) if b > a + 1]
-        if text.count('class="katex-html"') != text.count('class="katex-html" aria-hidden="true"'):
+        glyphs = re.findall(r'<span [^>]*class="katex-html"[^>]*>', text)
+        if not all('aria-hidden="true"' in tag for tag in glyphs):
             found.append(f"{name}: a formula's glyphs are read out")
         formulas, spoken = text.count('class="katex"'), text.count("<math ")
         if formulas != spoken:
