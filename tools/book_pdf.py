@@ -77,11 +77,13 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
     body = [cover(about), imprint(about), contents(book)]
     feet = [running_foot("contents", "Contents")]
     for caption, entries in book.parts:
-        if caption:
+        if caption and not entries[0].opens:
             body.append(part_opener(caption, entries, bool(book.solutions) and caption == book.parts[-1][0]))
         for entry in entries:
+            if entry.opens:
+                name_part(entry)
             entry.article["style"] = f"page: {entry.key}"
-            feet.append(running_foot(entry.key, entry.heading))
+            feet.append(running_foot(entry.key, caption.replace(" · ", "\u2002") if entry.opens else entry.heading))
             body.append(str(entry.article))
     if book.solutions:
         feet.append(running_foot("solutions", "Solutions"))
@@ -152,9 +154,12 @@ def contents(book: Bound) -> str:
     lines = ['<section class="contents" style="page: contents" id="contents"><h1 class="level-1">Contents</h1>']
     for caption, entries in book.parts:
         if caption:
-            lines.append(f'<p class="caption">{html.escape(caption)}</p>')
+            opener = entries[0].key if entries[0].opens else part_key(caption)
+            lines.append(f'<p class="caption">{line("part", opener, "", html.escape(caption))}</p>')
         lines.append("<ol>")
         for entry in entries:
+            if entry.opens:
+                continue
             _, title = unnumbered(entry.article.select_one(".level-1") or fragment("<p></p>"))
             lines.append(f"<li>{line('chapter', entry.key, entry.number, title.decode_contents())}")
             if entry.number and entry.sections:
@@ -173,23 +178,34 @@ def contents(book: Bound) -> str:
 def line(kind: str, target: str, count: str, title: str) -> str:
     counted = f'<span class="number">{count}</span>' if count else ""
     return (
-        f'<a class="line {kind}-line" href="#{target}">{counted}<span class="name">{title}</span>'
+        f'<a class="line line-{kind}" href="#{target}">{counted}<span class="name">{title}</span>'
         f'<span class="dots"></span>{number(target)}</a>'
     )
 
 
 def part_opener(caption: str, entries: list[Entry], with_solutions: bool) -> str:
     """Return the page before a part: its name, and what its chapters are about."""
-    first, dot, rest = caption.partition(" · ")
-    title = f'<span class="part-number">{first}<span class="dot">:</span></span> {rest}' if dot else first
-    lines = [f'<section class="part"><h1 id="{part_key(caption)}">{title}</h1><ol>']
+    lines = [f'<section class="part" id="{part_key(caption)}"><h1>{part_title(caption)}</h1><ol>']
     for entry in entries:
         text = f"<p>{html.escape(entry.description)}</p>" if entry.number and entry.description else ""
         _, name = unnumbered(entry.article.select_one(".level-1") or fragment("<p></p>"))
-        lines.append(f"<li>{line('part', entry.key, entry.number, name.decode_contents())}{text}</li>")
+        lines.append(f"<li>{line('entry', entry.key, entry.number, name.decode_contents())}{text}</li>")
     if with_solutions:
-        lines.append(f"<li>{line('part', 'solutions', '', 'Solutions')}</li>")
+        lines.append(f"<li>{line('entry', 'solutions', '', 'Solutions')}</li>")
     return "\n".join([*lines, "</ol></section>"])
+
+
+def part_title(caption: str) -> str:
+    first, dot, rest = caption.partition(" · ")
+    return f'<span class="part-number">{first}<span class="dot">:</span></span> {rest}' if dot else first
+
+
+def name_part(entry: Entry) -> None:
+    """Write "Part 1" above the title of the page that opens a part."""
+    heading = entry.article.select_one(".level-1")
+    bound.add_class(entry.article, "part")
+    if heading is not None:
+        heading.replace_with(fragment(f'<h1 class="level-1">{part_title(entry.part)}</h1>'))
 
 
 def part_key(caption: str) -> str:
@@ -491,22 +507,11 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
-def describe(config: dict[str, Any], subtitle: str) -> dict[str, str]:
-    """Return what the book says of itself."""
-    return {
-        "title": str(config["title"]),
-        "author": str(config["author"]),
-        "year": str(config["copyright"]),
-        "version": bound.version(),
-        "subtitle": subtitle,
-    }
-
-
 def main() -> int:
     try:
         chromium()
         book = bound.bind(SITE, bound.table_of_contents())
-        about = describe(bound.settings(), book.entries[0].description)
+        about = bound.describe(book)
         figures = {
             str(i["src"]) for p in bound.pieces(book) for i in p.select("img") if not str(i["src"]).endswith("svg")
         }

@@ -31,7 +31,7 @@ MATHML = re.compile(r'<span class="katex-mathml">.*?</math></span>', re.DOTALL)
 #: What a page of the site has and a book has no use for.
 LEFT_OUT = (
     "script, style, button, template, a.headerlink, aside.about-page, .toctree-wrapper, nav, .copybtn, "
-    "details.tip, svg.icon, .explorable-panel"
+    "details.tip, svg.icon, .explorable-panel, .chapter-line, .facts"
 )
 
 
@@ -46,6 +46,11 @@ class Entry:
     number: str = ""
     title: str = ""
     description: str = ""
+
+    @property
+    def opens(self) -> bool:
+        """Whether this page opens its part."""
+        return bool(self.part) and self.name.endswith("/index")
 
     @property
     def heading(self) -> str:
@@ -176,8 +181,12 @@ def read(site: Path, name: str, part: str = "", mathml: bool = False) -> Entry:
 def key_of(name: str) -> str:
     """Return what the ids of a page begin with: short, and a letter first, as XML wants it."""
     stem = name.rpartition("/")[2]
-    number = re.match(r"(\d+)-", stem)
-    return f"ch{number[1]}" if number else "preface" if stem == "index" else re.sub(r"[^\w-]", "-", stem)
+    if number := re.match(r"(\d+)-", stem):
+        return f"ch{number[1]}"
+    if stem == "index":
+        part = re.search(r"/(\d+)-[^/]*/index$", name)
+        return f"part-{part[1]}" if part else "preface"
+    return re.sub(r"[^\w-]", "-", stem)
 
 
 def leave_mathml(article: Tag) -> None:
@@ -188,7 +197,22 @@ def leave_mathml(article: Tag) -> None:
             for source in maths.find_all("annotation"):
                 maths["alttext"] = source.get_text()
                 source.decompose()
+            mend_mathml(maths)
             formula.replace_with(maths.extract())
+
+
+#: How many parts these elements of MathML have. KaTeX now and then adds an invisible "applied to" as one more.
+ARITY = {"msub": 2, "msup": 2, "munder": 2, "mover": 2, "mfrac": 2, "msubsup": 3, "munderover": 3}
+
+
+def mend_mathml(maths: Tag) -> None:
+    """Repair what KaTeX writes against MathML's rules: one part too many, and an operator that holds elements."""
+    for tag in maths.find_all(list(ARITY)):
+        for part in tag.find_all(True, recursive=False)[ARITY[tag.name] :]:
+            tag.insert_after(part.extract())
+    for tag in maths.find_all("mo"):
+        if tag.find(True) is not None:
+            tag.name, tag.attrs = "mrow", {}
 
 
 def clean(article: Tag) -> None:
@@ -210,6 +234,8 @@ def clean(article: Tag) -> None:
             last.replace_with(str(last).rstrip("\n"))
         for text in pre.find_all(string=re.compile(r"\n{3,}")):  # two empty lines part functions on a screen; here one
             text.replace_with(re.sub(r"\n{3,}", "\n\n", str(text)))
+    for paragraph in article.select("p:has(> :is(ul, ol, dl, p, pre, div, table))"):  # not allowed; browsers guess
+        paragraph.name = "div"
     for tag in article.select("[tabindex], [title], [onclick], [data-theme]"):
         for attribute in ("tabindex", "title", "onclick", "data-theme"):
             del tag[attribute]
@@ -247,12 +273,15 @@ def identifier(key: str, name: str) -> str:
 
 
 def level_headings(entry: Entry) -> None:
-    """Number and title of a page from its first heading; chapters stand one level below their part."""
-    down = 1 if entry.part else 0
+    """Number and title of a page from its first heading; chapters stand one level below their part.
+
+    The page that opens a part has the part's heading; its others are no headings of the book.
+    """
+    down = 1 if entry.part and not entry.opens else 0
     for heading in entry.article.find_all(HEADINGS):
         level = int(heading.name[1])
         heading["class"] = f"level-{level}"
-        heading.name = f"h{min(level + down, 6)}"
+        heading.name = "p" if entry.opens and level > 1 else f"h{min(level + down, 6)}"
     first = entry.article.select_one(".level-1")
     if first is None:
         raise ValueError(f"{entry.name} has no title")
@@ -375,3 +404,15 @@ def version() -> str:
     import mathdl
 
     return mathdl.__version__
+
+
+def describe(book: Bound) -> dict[str, str]:
+    """Return what the book says of itself: title, author, year, version, and what it is about."""
+    config = settings()
+    return {
+        "title": str(config["title"]),
+        "author": str(config["author"]),
+        "year": str(config["copyright"]),
+        "version": version(),
+        "subtitle": book.entries[0].description,
+    }

@@ -138,7 +138,7 @@ class Drawing:
 
     def save(self, name: str) -> None:
         """Write the picture into book/_static."""
-        outlines = "".join(f'<path id="{name}" d="{d}"/>' for name, d, _ in self.glyphs.values())
+        outlines = "".join(f'<path id="{name}" d="{d}"/>' for name, d, _ in self.glyphs.values() if d)
         text = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '
             f'width="{self.width}" height="{self.height}" role="img" aria-labelledby="t d">\n'
@@ -213,7 +213,7 @@ def thread(narrow: bool) -> Drawing:
         elif k == 2:
             drawing.bars(left, top + 0.97 * side, p, side / 10, 0.94 * side / p.max(), black)
             for digit in (3, 7):
-                drawing.text(left + (digit + 0.5) * side / 10, top + 1.14 * side, str(digit), small - 2, QUIET)
+                drawing.text(left + (digit + 0.5) * side / 10, top + 1.14 * side, str(digit), small, QUIET)
             drawing.bars(right, below + 0.1 * side, by_p, side / 10, 0.8 * side / abs(by_p).max(), [PULL] * 10)
         else:
             half = 24.0 if narrow else side / 2

@@ -250,7 +250,13 @@ def sweep(static: Path, pages: Iterable[str]) -> int:
                     reached.add(posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(address))))
             elif name.endswith(".js"):
                 text = files[name].read_text(encoding="utf-8")
-                reached |= {other for other in files if posixpath.basename(other) in text}
+                words = set(
+                    re.findall(r"[\"'`]([\w-]+)[\"'`]", text)
+                )  # of "search-text", a script may make the address
+                for other in files:
+                    whole = posixpath.basename(other)
+                    if whole in text or posixpath.splitext(whole)[0] in words:
+                        reached.add(other)
         fresh = (reached & set(files)) - found
     for name in files:
         folder = posixpath.dirname(name)

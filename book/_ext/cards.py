@@ -277,12 +277,9 @@ def panel(figure: Path, x: float, y: float, width: float, height: float) -> list
 
 def picture_at(file: Path, x: float, y: float, width: float, height: float) -> str:
     kind = "image/png" if file.suffix == ".png" else "image/svg+xml"
-    data = file.read_bytes()
-    if kind == "image/svg+xml":  # without what stands before it: a picture inside a picture may have no DOCTYPE
-        data = data[max(data.find(b"<svg"), 0) :]
+    data = base64.b64encode(file.read_bytes()).decode()
     return (
-        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'href="data:{kind};base64,{base64.b64encode(data).decode()}"/>'
+        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" href="data:{kind};base64,{data}"/>'
     )
 
 

@@ -17,12 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+VENDOR = Path(__file__).resolve().parent.parent / "_static" / "vendor"
 
 #: The kinds of entries, in the order of their numbers in the index; ``search.js`` has the words for them.
 CHAPTER, SECTION, FORMULA, FUNCTION, MEMBER, EXERCISE, FIGURE, TERM, SOURCE = range(9)
@@ -33,7 +37,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-collect-pages", lambda _: [("search", {"title": "Search"}, "search.html")])
     app.connect("html-page-context", name_terms, priority=950)
     app.connect("html-page-context", list_terms, priority=950)
-    app.connect("html-page-context", add_script, priority=960)
     app.connect("build-finished", write_index, priority=400)  # before whatever lists the site's files
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -42,11 +45,6 @@ def leave_sphinx_search_out(app: Sphinx) -> None:
     """Make neither ``searchindex.js`` nor Sphinx's own search page."""
     if app.builder.format == "html":
         app.builder.search = False  # type: ignore[attr-defined]
-
-
-def add_script(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Every page can be searched from."""
-    context["page_scripts"] = [*context.get("page_scripts", []), "search.js"]
 
 
 # -- glossary terms get an address -----------------------------------------------------------------------------------
@@ -127,7 +125,7 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
     boxes, noise = [], []
     for element in everything:
         classes = element.get("class") or []
-        if {"about-page", "chapter-line"} & set(classes) or element.name in ("nav", "script", "button"):
+        if {"about-page", "chapter-line", "part-number"} & set(classes) or element.name in ("nav", "script", "button"):
             noise.append(element)
         elif element.name == "div" and "math" in classes:
             found[id(element)] = formula(element)
@@ -151,19 +149,22 @@ def collect(source: str, address: str, public: Callable[[str], str] = lambda nam
         ):
             noise.append(element)
     page.number, page.title = numbered(title)
+    part = article.find(class_="part-number")
+    if part is not None and not page.number:
+        page.number = one_line(part.get_text())  # "Part 2", on the page that opens it
     for element in noise:
         element.extract()
     for box in boxes:
         found[id(box)] = exercise(box)
         box.extract()
     for section in reversed(article.find_all("section")):  # the inner ones first: a section's text is its own
-        found[id(section)] = section_entry(section, title)
+        found[id(section)] = section_entry(section, title, page.number)
         section.extract()
     page.entries = [entry for element in everything if (entry := found.get(id(element))) is not None]
     return page
 
 
-def section_entry(section: Tag, title: Tag) -> Entry | None:
+def section_entry(section: Tag, title: Tag, chapter: str) -> Entry | None:
     """Return a section with its own words; the one with the page's title stands for the page."""
     heading = section.find(re.compile(r"^h[1-6]$"))
     if not isinstance(heading, Tag):
@@ -171,7 +172,7 @@ def section_entry(section: Tag, title: Tag) -> Entry | None:
     number, name = numbered(heading)
     heading.extract()
     if heading is title:
-        return Entry(CHAPTER, "", name, number, words(str(section)))
+        return Entry(CHAPTER, "", name, chapter, words(str(section)))
     return Entry(SECTION, str(section.get("id", "")), name, number, words(str(section)))
 
 
@@ -417,7 +418,7 @@ def public_name(full: str) -> str:
 
 
 def spell(pages: Iterable[Page]) -> None:
-    """Write the names of formulas as the book writes their words: labels have small letters, Lyapunov has a large one."""
+    """Write the words of formulas' names as the book does: labels have small letters, Lyapunov has a large one."""
     pages = list(pages)
     forms: dict[str, Counter[str]] = {}
     for page in pages:
@@ -483,18 +484,24 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
     documents = [path for page in sorted(app.env.found_docs) if (path := root / f"{page}.html").exists()]
     pages = collect_all(root, documents, Path(app.doctreedir) / "search.pickle")
     spell(pages)
-    engine = (root / "_static" / "vendor" / "minisearch.js").read_text(encoding="utf-8")
-    note = "/* MiniSearch, (c) Luca Ongaro, MIT licence: vendor/minisearch.LICENSE.txt */\n"
-    scripts = index_scripts(pages, note + without_comments(engine))
-    for name, text in zip(("search-index.js", "search-text.js"), scripts, strict=True):
-        (root / "_static" / name).write_text(text, encoding="utf-8", newline="\n")
-    version = hashlib.sha256("".join(scripts).encode()).hexdigest()[:12]
+    licence = (VENDOR / "minisearch.LICENSE.txt").read_text(encoding="utf-8").strip()
+    engine = without_comments((VENDOR / "minisearch.js").read_text(encoding="utf-8"))
+    index, text = index_scripts(pages, f"/* MiniSearch (https://lucaong.github.io/minisearch)\n{licence} */\n{engine}")
+    index += f'globalThis.SEARCH_TEXT_AT = "search-text.js?v={version(text)}";\n'
+    (root / "_static").mkdir(exist_ok=True)
+    for name, script in (("search-index.js", index), ("search-text.js", text)):
+        (root / "_static" / name).write_text(script, encoding="utf-8", newline="\n")
     for path in [*documents, *(root / f"{name}.html" for name in ("search", "genindex", "py-modindex"))]:
         if path.exists():
             before = path.read_text(encoding="utf-8")
-            after = point_to_index(before, version)
+            after = point_to_index(before, version(index))
             if after != before:
                 path.write_text(after, encoding="utf-8", newline="\n")
+
+
+def version(script: str) -> str:
+    """Return what changes with a script: an address with it is never answered with an older one from a cache."""
+    return hashlib.sha256(script.encode()).hexdigest()[:10]
 
 
 def collect_all(root: Path, documents: list[Path], memory: Path) -> list[Page]:
@@ -511,11 +518,11 @@ def collect_all(root: Path, documents: list[Path], memory: Path) -> list[Page]:
     return [page for _, page in now.values() if page.title]
 
 
-def point_to_index(page: str, version: str) -> str:
+def point_to_index(page: str, now: str) -> str:
     """Tell a page's ``search.js`` the version of the index, so that no browser uses an old one from its cache."""
 
     def pointed(tag: re.Match[str]) -> str:
         bare = re.sub(r'\s+data-index="[^"]*"', "", tag[0])
-        return f'{bare[:-1]} data-index="search-index.js?v={version}">'
+        return f'{bare[:-1]} data-index="search-index.js?v={now}">'
 
     return re.sub(r"<script\b[^>]*_static/search\.js[^>]*>", pointed, page)

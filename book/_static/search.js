@@ -6,10 +6,10 @@
   const root = new URL("../", here.src).href;
   const page = document.getElementById("search-page");   // search.html has the search as its text
   const KINDS = ["Chapter", "Section", "Formula", "Function", "Member", "Exercise", "Figure", "Term", "Source"];
-  const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.7];
+  const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.55];
   const ALSO = { 2: "equation", 6: "figure" };
   const [CHAPTER, , FORMULA, FUNCTION, MEMBER, , , TERM] = KINDS.keys();
-  const SHOWN = 30;
+  const SHOWN = 30, AT_ONCE = 10;
 
   // Words. An identifier is found whole, by its parts and by its ends: md.layers.LayerNorm, layernorm, layer, norm.
   const WORD = /[\p{L}\p{M}\p{N}_]+(?:[.'’‑-][\p{L}\p{M}\p{N}_]+)*/gu;
@@ -42,7 +42,7 @@
 
   const load = name => new Promise((done, failed) => {
     const script = document.createElement("script");
-    script.src = new URL((here.dataset.index || "search-index.js").replace("search-index", name), here.src).href;
+    script.src = new URL(name, here.src).href;
     script.onload = done;
     script.onerror = failed;
     document.head.append(script);
@@ -77,7 +77,7 @@
           id: found.length, kind, title, shown, under, number, chapter, page: name, text: "",
           href: root + address + (anchor && `#${anchor}`),
           names: last ? `${title} ${anchor}` : label, words: `${under} ${KINDS[kind]} ${number} ${ALSO[kind] || ""} ${more}`,
-          exact: [plain(title), fold(last), label, ...(number ? [number, `${KINDS[kind]} ${number}`, `${ALSO[kind]} ${number.replace(/\D+ /, "")}`].map(plain) : [])],
+          exact: [plain(title).replace(/^(the|an?) /, ""), fold(last), label, ...(number ? [number, `${KINDS[kind]} ${number}`, `${ALSO[kind]} ${number.replace(/\D+ /, "")}`].map(plain) : [])],
         });
       }
     return found;
@@ -85,9 +85,9 @@
 
   function prepare() {
     loading ||= (async () => {
-      const text = load("search-text");
+      await load(here.dataset.index || "search-index.js");
+      const text = load(globalThis.SEARCH_TEXT_AT);
       text.catch(() => {});
-      await load("search-index");
       entries = unpack(globalThis.SEARCH_INDEX);
       engine = await build(["names", "title", "words", "shown"]);
       told();
@@ -131,11 +131,12 @@
       results = results.concat(engine.search({ combineWith: "OR", queries: each }, options).filter(result => !seen.has(result.id))
         .slice(0, 10).map(result => ({ ...result, score: result.score / 100 })));
     }
-    const asked = plain(query), label = query.trim().toLowerCase();
+    const asked = plain(query).replace(/^(the|an?) (?=.)/, ""), label = query.trim().toLowerCase();
+    const same = name => name && (name === asked || name === label || name === joined[0]);
     for (const result of results) {
       const { exact, kind } = entries[result.id];
-      if (exact.some(name => name && (name === asked || name === label))) result.score *= kind === FUNCTION ? 6 : kind === MEMBER ? 1.5 : 4;
-      else if (exact[0].startsWith(asked)) result.score *= 1.4;
+      if (exact.some(same)) result.score *= kind === FUNCTION ? 6 : kind === MEMBER ? 1.5 : 4;
+      else if (exact[0].startsWith(asked)) result.score *= 1 + asked.length / exact[0].length;
     }
     return results.sort((a, b) => b.score - a.score);
   }
@@ -176,7 +177,7 @@
   function shownAs(entry, terms, id) {
     const { kind, number, chapter, under } = entry;
     const label = kind === CHAPTER && !number ? "Page" : KINDS[kind];
-    const what = !number ? label : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
+    const what = !number ? label : /^Part/.test(number) ? number : kind === FORMULA ? `${label} (${number})` : number.startsWith(label) ? number : kind > FORMULA ? number : `${label} ${number}`;
     const where = kind === CHAPTER ? "" : [`${chapter} ${entry.page}`.trim(), kind !== TERM && under].filter(Boolean).join(" › ");
     const option = element("a", `kind-${KINDS[kind].toLowerCase()}`,
       element("span", "what", what, where && element("span", "where", where)),
@@ -197,7 +198,7 @@
     const name = `search-${++mounted}`;
     const input = element("input"), list = element("div", "results"), status = element("p", "status"), hint = element("p", "hint");
     const attributes = {
-      type: "search", role: "combobox", "aria-label": "Search the book", "aria-expanded": "false", "aria-autocomplete": "list",
+      type: "text", inputmode: "search", role: "combobox", "aria-label": "Search the book", "aria-expanded": "false", "aria-autocomplete": "list",
       "aria-controls": name, placeholder: "Search the book", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go",
     };
     for (const [key, value] of Object.entries(attributes)) input.setAttribute(key, value);
@@ -212,7 +213,7 @@
       element("em", "", "softmax jacobian"), ", ", element("em", "", "check_jacobian"), ", ", element("em", "", "vanishing gradients"), ". The ", index, " lists functions and terms.");
     box.append(element("div", "field", input), status, list, hint);
 
-    let active = -1, announce = 0;
+    let active = -1, announce = 0, rest = 0, asked = 0;
     const options = () => list.children;
     function choose(i) {
       options()[active]?.setAttribute("aria-selected", "false");
@@ -230,9 +231,12 @@
     }
     function show(problem) {
       const query = input.value.trim();
+      cancelAnimationFrame(asked);
+      asked = 0;
       choose(-1);
       if (problem) { list.hidden = true; say("The index could not be loaded.", true); return; }
       if (!query || !engine) {
+        clearTimeout(rest);
         list.replaceChildren();
         list.hidden = true;
         hint.hidden = false;
@@ -241,22 +245,27 @@
         return;
       }
       const results = find(query);
-      list.replaceChildren(...results.slice(0, SHOWN).map((result, i) =>
-        shownAs(entries[result.id], new Set(result.terms), `${name}-${i}`)));
+      const made = (from, to) => results.slice(from, to).map((result, i) =>
+        shownAs(entries[result.id], new Set(result.terms), `${name}-${from + i}`));
+      list.replaceChildren(...made(0, AT_ONCE));   // what is in sight; the rest when that has been painted
       list.scrollTop = 0;
+      clearTimeout(rest);
+      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 50);
       list.hidden = !results.length;
       hint.hidden = results.length > 0;
       input.setAttribute("aria-expanded", String(results.length > 0));
       const count = results.length === 1 ? "1 result" : `${results.length} results`;
       say(results.length > SHOWN ? `${count}, the best ${SHOWN} shown` : results.length || complete ? (results.length ? count : `Nothing found for “${query}”.`) : "Loading …");
     }
+    const soon = () => { asked ||= requestAnimationFrame(() => show()); };   // letters typed faster than frames are answered at once
     input.addEventListener("input", () => {
-      show();
+      soon();
       if (!leave) try { history.replaceState(null, "", `?q=${encodeURIComponent(input.value.trim())}`); } catch { /* not from a file */ }
     });
     input.addEventListener("keydown", event => {
-      const count = options().length;
       if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (asked && /^(Arrow(Up|Down)|Enter)$/.test(event.key)) show();
+      const count = options().length;
       if (event.key === "ArrowDown" && count) choose((active + 1) % count);
       else if (event.key === "ArrowUp" && count) choose(active <= 0 ? count - 1 : active - 1);
       else if (event.key === "Enter" && count) options()[Math.max(active, 0)].click();
@@ -272,7 +281,7 @@
       if (option.hash) location.hash = option.hash;
       arrive(option.hash);
     });
-    waiting.add(problem => { if (problem || input.value.trim()) show(problem); });
+    waiting.add(problem => { if (problem || (input.value.trim() && active < 0)) show(problem); });   // a choice made is kept
     return { input, show };
   }
 

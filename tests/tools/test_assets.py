@@ -63,8 +63,11 @@ def site(folder: Path) -> Any:
         shutil.copy(STATIC / path, static / path)
     (static / "fonts" / "source-serif-4-latin-wght-normal.woff2").write_bytes(SERIF)
     (static / "course.css").write_text(STYLES, encoding="utf-8")
-    (static / "course.js").write_text('x.classList.add("added"); import("./later.js"); "×"', encoding="utf-8")
-    (static / "later.js").write_text("1", encoding="utf-8")
+    (static / "course.js").write_text(
+        'x.classList.add("added"); import("./later.js"); load("in-parts"); "×"', encoding="utf-8"
+    )
+    for name in ("later.js", "in-parts.js"):
+        (static / name).write_text("1", encoding="utf-8")
     out = folder / "_build" / "html"
     (out / "book").mkdir(parents=True)
     (out / "book" / "index.html").write_text(PAGE, encoding="utf-8")
@@ -147,7 +150,7 @@ def test_a_site_is_finished_and_finished_again_the_same(built: Any) -> None:
     assert glyphs(once["_static/katex/fonts/KaTeX_Main-Regular.woff2"]) == {"x", "Γ"}
 
     # nothing lies about that no page names; licences stay
-    assert {"_static/later.js", "_static/favicon.svg", "_static/katex/LICENSE"} <= set(once)
+    assert {"_static/later.js", "_static/in-parts.js", "_static/favicon.svg", "_static/katex/LICENSE"} <= set(once)
     assert "_static/fonts/LICENSE-source-serif-4" in once
     assert not {
         "_static/basic.css",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -162,6 +163,22 @@ def test_a_title_too_long_for_its_place_is_shortened_visibly() -> None:
     assert (size, len(lines)) == (40, 4)
     assert lines[-1].endswith("…")
     assert all(cards.measure(line, size, FONT) <= 300 for line in lines)
+
+
+def test_a_word_too_long_for_its_place_is_shortened_visibly() -> None:
+    size, (line,) = cards.fit("Backpropagation" * 4, 300, 250, 4, (76, 40), FONT)
+    assert line.endswith("…")
+    assert cards.measure(line, size, FONT) <= 300
+
+
+def test_a_long_word_in_the_title_gets_room_from_the_figure(tmp_path: Path) -> None:
+    figure = tmp_path / "figure.svg"
+    figure.write_text(DRAWING.format(w=380, h=250), encoding="utf-8")
+    widths = [
+        float(re.search(r'<image [^>]*width="([\d.]+)"', cards.compose(title, 1, "A Course", figure, None, FONTS))[1])  # type: ignore[index]
+        for title in ("Push", "Backpropagation")
+    ]
+    assert widths[0] > widths[1]
 
 
 def test_lines_are_of_similar_length() -> None:
