@@ -22,8 +22,9 @@
   dark.addEventListener("change", name);
   name();
 
-  // What scrolls sideways must be reachable with the keyboard. Measured a box at a time, when it comes near: measuring
-  // all at once would lay out the whole chapter.
+  // What scrolls sideways must be reachable with the keyboard. Code that may scroll is so from the start (course.py);
+  // what fits is no stop on the way. Measured a box at a time, when it comes near: measuring all at once would lay out
+  // the whole chapter.
   const near = new IntersectionObserver(entries => {
     for (const { target, isIntersecting } of entries) {
       if (!isIntersecting) continue;
@@ -31,7 +32,7 @@
         target.tabIndex = 0;
         target.setAttribute("role", "group");
         target.setAttribute("aria-label", "Scrolls sideways");
-      } else if (target.getAttribute("aria-label") === "Scrolls sideways") {
+      } else if (target.hasAttribute("tabindex") && target !== document.activeElement) {
         for (const attribute of ["tabindex", "role", "aria-label"]) target.removeAttribute(attribute);
       }
     }
