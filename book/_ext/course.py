@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 import shutil
 import socket
@@ -37,6 +38,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     katex.NODEJS_BINARY = node()
     katex.RENDER_TIMEOUT = 60.0  # seconds; its 5 are few on a machine that is doing other work as well
     katex.KaTeXServer.start_server_process = classmethod(start_katex)
+    if app.parallel > 1:
+        app.connect("builder-inited", lambda _: katex.KaTeXServer.get())  # one program for all processes to come
+        os.register_at_fork(after_in_child=connect_anew)
     app.connect("html-page-context", finish_page, priority=900)
     Collector.assign_section_numbers = numbered_by_file(Collector.assign_section_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -115,6 +119,14 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
             return process, connection
     process.kill()
     raise ExtensionError("Node.js was started to render the maths and did not answer within a minute.")
+
+
+def connect_anew() -> None:
+    """Give a process that Sphinx split off a line of its own to the program that renders maths."""
+    server = katex.KaTeXServer.katex_server
+    if server is not None:
+        server.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.sock.connect(str(Path(server.rundir) / "katex.sock"))
 
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:

@@ -94,7 +94,7 @@ def parts(app: Sphinx) -> list[Part]:
         pages = []
         for name in map(str, tree.items):
             chapter = (env.toc_secnumbers.get(name) or {}).get("") or ()
-            heading = env.titles[name].astext()
+            heading = "About this part" if name.endswith("/index") else env.titles[name].astext()
             pages.append(Entry(name, heading, ".".join(map(str, chapter)), tree.caption or ""))
         found.append(Part(number, title, pages))
     return found
@@ -114,6 +114,10 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
         url = "#" if current else pathto(page.name)
         return {"name": page.name, "title": page.title, "number": page.number, "url": url, "current": current}
 
+    def neighbour(page: Entry) -> dict[str, Any]:
+        opens = page.name.endswith("/index") and page is not root
+        return shown(page) | ({"title": page.part} if opens else {})
+
     before = root if here == 0 else order[here - 1] if here else None
     after = (
         order[0] if pagename == root.name else order[here + 1] if here is not None and here + 1 < len(order) else None
@@ -127,8 +131,8 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
         }
         for part in book
     ]
-    context["before"] = before and shown(before)
-    context["after"] = after and shown(after)
+    context["before"] = before and neighbour(before)
+    context["after"] = after and neighbour(after)
     context["page_number"] = order[here].number if here is not None else ""
     context["page_class"] = page_class(pagename)
     context["outline"] = outline(context)

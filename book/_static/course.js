@@ -22,23 +22,23 @@
   dark.addEventListener("change", name);
   name();
 
-  // What scrolls sideways must be reachable with the keyboard. Code that may scroll is so from the start (course.py);
-  // what fits is no stop on the way. Measured a box at a time, when it comes near: measuring all at once would lay out
-  // the whole chapter.
-  const near = new IntersectionObserver(entries => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      if (target.scrollWidth > target.clientWidth + 1) {
-        target.tabIndex = 0;
-        target.setAttribute("role", "group");
-        target.setAttribute("aria-label", "Scrolls sideways");
-      } else if (target.hasAttribute("tabindex") && target !== document.activeElement) {
-        for (const attribute of ["tabindex", "role", "aria-label"]) target.removeAttribute(attribute);
-      }
+  // What scrolls sideways must be reachable with the keyboard. Long code is so from the start (course.py); what fits is
+  // no stop on the way. Measured a box at a time, when it comes near: all at once would lay out the whole chapter.
+  const SCROLLS = "div.math, article pre, article figure, .table-wrapper";
+  const measure = box => {
+    if (box.scrollWidth > box.clientWidth + 1) {
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", "Scrolls sideways");
+    } else if (box.hasAttribute("tabindex") && box !== document.activeElement) {
+      for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
     }
+  };
+  const near = new IntersectionObserver(entries => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) measure(target);
   }, { rootMargin: "400px" });
   const watch = () => {
-    for (const box of document.querySelectorAll("div.math, article pre, article figure, .table-wrapper")) {
+    for (const box of document.querySelectorAll(SCROLLS)) {
       near.unobserve(box);   // being watched anew, it is measured anew
       near.observe(box);
     }
@@ -159,7 +159,10 @@
     addEventListener("load", () => {
       const rest = [...document.querySelectorAll("article > section > section, dl.glossary > dd")];
       const next = () => {
-        for (const part of rest.splice(0, rest[0]?.matches("dd") ? 20 : 1)) part.style.contentVisibility = "visible";
+        for (const part of rest.splice(0, rest[0]?.matches("dd") ? 20 : 1)) {
+          part.style.contentVisibility = "visible";
+          for (const box of part.querySelectorAll(SCROLLS)) measure(box);
+        }
         if (rest.length) later(next);
       };
       later(next);
