@@ -57,12 +57,13 @@ def visit(
     height: int = 900,
     theme: str = "light",
     remembered: bool = False,
+    touch: bool = False,
     javascript: bool = True,
 ) -> Iterator[Visit]:
     """Open a page as a stranger would; requests to another host are recorded and refused.
 
     ``theme`` is what the reader's system prefers, or, if ``remembered``, what the reader chose before on this site
-    while the system prefers the opposite.
+    while the system prefers the opposite. With ``touch`` it is a telephone, without a pointer that hovers.
     """
     opposite = {"light": "dark", "dark": "light"}[theme]
     context = browser.new_context(
@@ -70,6 +71,8 @@ def visit(
         reduced_motion="reduce",
         color_scheme=opposite if remembered else theme,
         java_script_enabled=javascript,
+        has_touch=touch,
+        is_mobile=touch,
         service_workers="block",  # it would fetch the whole book in each of these windows; test_offline.py tries it
     )
     context.set_default_timeout(20_000)

@@ -95,7 +95,8 @@ def narrow(browser: Any, address: str) -> Callable[[str], Findings]:
     def look(name: str) -> Findings:
         if name not in cache:
             url = f"{address}/{name}.html"
-            with browsing.visit(browser, url, width=360, height=740, theme="dark", remembered=True) as seen:
+            telephone = {"width": 360, "height": 740, "touch": True}
+            with browsing.visit(browser, url, theme="dark", remembered=True, **telephone) as seen:
                 page = seen.page
                 browsing.lay_out(page)
                 found = {
