@@ -146,6 +146,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     size_images(app, page, pagename)
     suit_narrow_screens(app, page, context["pathto"])
     lighten_code(page)
+    reach_long_lines(page)
     attach_explorables(app, page, context["pathto"])
     context["body"] = str(page)
 
@@ -267,6 +268,17 @@ def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., 
             there = {"media": "(max-width: 640px)", "srcset": pathto(f"_static/{tall.name}", True)}
             picture = image.wrap(page.new_tag("picture"))
             picture.insert(0, page.new_tag("source", attrs={**there, **given}))
+
+
+def reach_long_lines(page: BeautifulSoup) -> None:
+    """Code that is wider than a telephone scrolls there, and what scrolls must be reachable with the keyboard.
+
+    Which box scrolls is known in the browser alone, and course.js takes the others out of the way; but it measures a
+    box when it comes near, and without scripts it measures none.
+    """
+    for code in page.select("div.highlight pre"):
+        if not code.find_parent(class_="cell_output") and max(map(len, code.get_text().splitlines()), default=0) > 34:
+            code["tabindex"] = "0"
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:
