@@ -39,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     katex.RENDER_TIMEOUT = 60.0  # seconds; its 5 are few on a machine that is doing other work as well
     katex.KaTeXServer.start_server_process = classmethod(start_katex)
     if app.parallel > 1:
+        app.connect("config-inited", lambda app, _: side_by_side(app))
         app.connect("builder-inited", lambda _: katex.KaTeXServer.get())  # one program for all processes to come
         os.register_at_fork(after_in_child=connect_anew)
     app.connect("html-page-context", finish_page, priority=900)
@@ -119,6 +120,14 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
             return process, connection
     process.kill()
     raise ExtensionError("Node.js was started to render the maths and did not answer within a minute.")
+
+
+def side_by_side(app: Sphinx) -> None:
+    """Let chapters be executed side by side, although one extension does not say whether it minds.
+
+    It numbers the parts on, after all pages are read, in the one process that is left then.
+    """
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
 
 
 def connect_anew() -> None:
