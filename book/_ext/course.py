@@ -39,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     katex.RENDER_TIMEOUT = 60.0  # seconds; its 5 are few on a machine that is doing other work as well
     katex.KaTeXServer.start_server_process = classmethod(start_katex)
     if app.parallel > 1:
+        app.connect("config-inited", lambda app, _: side_by_side(app))
         app.connect("builder-inited", lambda _: katex.KaTeXServer.get())  # one program for all processes to come
         os.register_at_fork(after_in_child=connect_anew)
     app.connect("html-page-context", finish_page, priority=900)
@@ -121,6 +122,14 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
     raise ExtensionError("Node.js was started to render the maths and did not answer within a minute.")
 
 
+def side_by_side(app: Sphinx) -> None:
+    """Let chapters be executed side by side, although one extension does not say whether it minds.
+
+    It numbers the parts on, after all pages are read, in the one process that is left then.
+    """
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
+
+
 def connect_anew() -> None:
     """Give a process that Sphinx split off a line of its own to the program that renders maths."""
     server = katex.KaTeXServer.katex_server
@@ -146,6 +155,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     size_images(app, page, pagename)
     suit_narrow_screens(app, page, context["pathto"])
     lighten_code(page)
+    reach_long_lines(page)
     attach_explorables(app, page, context["pathto"])
     context["body"] = str(page)
 
@@ -267,6 +277,17 @@ def suit_narrow_screens(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., 
             there = {"media": "(max-width: 640px)", "srcset": pathto(f"_static/{tall.name}", True)}
             picture = image.wrap(page.new_tag("picture"))
             picture.insert(0, page.new_tag("source", attrs={**there, **given}))
+
+
+def reach_long_lines(page: BeautifulSoup) -> None:
+    """Code that is wider than a telephone scrolls there, and what scrolls must be reachable with the keyboard.
+
+    Which box scrolls is known in the browser alone, and course.js takes the others out of the way; but it measures a
+    box when it comes near, and without scripts it measures none.
+    """
+    for code in page.select("div.highlight pre"):
+        if not code.find_parent(class_="cell_output") and max(map(len, code.get_text().splitlines()), default=0) > 34:
+            code["tabindex"] = "0"
 
 
 def attach_explorables(app: Sphinx, page: BeautifulSoup, pathto: Callable[..., str]) -> None:

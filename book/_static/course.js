@@ -22,15 +22,15 @@
   dark.addEventListener("change", name);
   name();
 
-  // What scrolls sideways must be reachable with the keyboard. Measured a box at a time, when it comes near: measuring
-  // all at once would lay out the whole chapter.
+  // What scrolls sideways must be reachable with the keyboard. Long code is so from the start (course.py); what fits is
+  // no stop on the way. Measured a box at a time, when it comes near: all at once would lay out the whole chapter.
   const SCROLLS = "div.math, article pre, article figure, .table-wrapper";
   const measure = box => {
     if (box.scrollWidth > box.clientWidth + 1) {
       box.tabIndex = 0;
       box.setAttribute("role", "group");
       box.setAttribute("aria-label", "Scrolls sideways");
-    } else if (box.getAttribute("aria-label") === "Scrolls sideways") {
+    } else if (box.hasAttribute("tabindex") && box !== document.activeElement) {
       for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
     }
   };

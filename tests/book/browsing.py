@@ -57,12 +57,13 @@ def visit(
     height: int = 900,
     theme: str = "light",
     remembered: bool = False,
+    touch: bool = False,
     javascript: bool = True,
 ) -> Iterator[Visit]:
     """Open a page as a stranger would; requests to another host are recorded and refused.
 
     ``theme`` is what the reader's system prefers, or, if ``remembered``, what the reader chose before on this site
-    while the system prefers the opposite.
+    while the system prefers the opposite. With ``touch`` it is a telephone, without a pointer that hovers.
     """
     opposite = {"light": "dark", "dark": "light"}[theme]
     context = browser.new_context(
@@ -70,10 +71,13 @@ def visit(
         reduced_motion="reduce",
         color_scheme=opposite if remembered else theme,
         java_script_enabled=javascript,
+        has_touch=touch,
+        is_mobile=touch,
+        service_workers="block",  # it would fetch the whole book in each of these windows; test_offline.py tries it
     )
     context.set_default_timeout(20_000)
     if remembered:
-        context.add_init_script("".join(f"localStorage.setItem('{key}', '{theme}');" for key in ("mode", "theme")))
+        context.add_init_script(f"localStorage.setItem('theme', '{theme}');")
     home = urlsplit(url).netloc
     page = context.new_page()
     seen = Visit(page)
@@ -129,19 +133,59 @@ def _settle(page: Any) -> None:
 COLOURS = ["color-contrast", "link-in-text-block"]
 
 
-def accessibility(page: Any, only: list[str] | None = None) -> list[str]:
-    """What axe-core calls serious or critical, one line for each kind, with the first places."""
+def lay_out(page: Any) -> None:
+    """Lay out the sections far from the window too, which a browser leaves until the reader comes near."""
+    page.evaluate("""() => {
+        const style = document.createElement('style');
+        style.textContent = '* { content-visibility: visible !important; }';
+        document.head.append(style);
+        return document.body.offsetHeight;
+    }""")
+
+
+#: Stands a box with a formula's source in the place of its hundred glyphs, and puts them back afterwards: axe-core
+#: looks at no more of a formula than that (the glyphs are hidden from it, the MathML has neither controls nor colours
+#: of its own), but it takes every node into its tree, and on a page of formulas that is most of its time.
+HOLLOW = """() => {
+    const formulas = [...document.querySelectorAll('.katex')].map(formula => {
+        const glyphs = formula.querySelector('.katex-html') || formula, box = glyphs.getBoundingClientRect();
+        return {formula, inside: [...formula.childNodes], shown: formula.checkVisibility(), height: box.height,
+            width: Math.max(box.width, glyphs.scrollWidth), block: getComputedStyle(glyphs).display === 'block'};
+    });
+    for (const {formula, shown, width, height, block} of formulas) {
+        const box = document.createElement('span');
+        box.textContent = formula.querySelector('annotation')?.textContent || formula.textContent;
+        if (shown) box.style.cssText = `display: ${block ? 'block' : 'inline-block'}; overflow: hidden; `
+            + `width: ${width}px; height: ${height}px; vertical-align: bottom; white-space: nowrap;`;
+        formula.replaceChildren(box);
+    }
+    return () => formulas.forEach(({formula, inside}) => formula.replaceChildren(...inside));
+}"""
+
+
+def accessibility(
+    page: Any, only: list[str] | None = None, *, besides: list[str] | None = None, hollow: bool = True
+) -> list[str]:
+    """What axe-core calls serious or critical, one line for each kind, with the first places.
+
+    ``only`` are the rules to look at, ``besides`` those that axe-core does not look at by itself.
+    """
     if not page.evaluate("() => typeof window.axe === 'object'"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
     violations = page.evaluate(
-        """async only => {
-        const result = await axe.run(document, {resultTypes: ['violations'],
-            ...(only ? {runOnly: {type: 'rule', values: only}} : {})});
+        """async ([only, besides, hollow]) => {
+        const fill = hollow ? ("""
+        + HOLLOW
+        + """)() : () => 0;
+        const result = await axe.run(document, {resultTypes: ['violations'], preload: false,
+            ...(only ? {runOnly: {type: 'rule', values: only}} : {}),
+            rules: Object.fromEntries(besides.map(rule => [rule, {enabled: true}]))});
+        fill();
         return result.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => ({
             id: v.id, impact: v.impact, help: v.help, count: v.nodes.length,
             places: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + ' -- ' + n.failureSummary.split('\\n')[1])}));
     }""",
-        only,
+        [only, besides or [], hollow],
     )
     return [
         f"{v['id']} ({v['impact']}, {v['count']} places): {v['help']}\n    " + "\n    ".join(v["places"])
@@ -160,10 +204,18 @@ def scrolling(page: Any) -> list[str]:
     )
 
 
+#: Every element but what is inside a formula or a drawing, whose outer boxes say enough.
+ELEMENTS = "document.body.querySelectorAll('*:not(:is(.base, .katex-mathml, svg, math) *)')"
+
+
 def overflow(page: Any) -> list[str]:
     """What reaches beyond the window's left or right edge and cannot be scrolled to inside a box of its own."""
     return list(
-        page.evaluate("""() => {
+        page.evaluate(
+            """() => {
+        const elements = """
+            + ELEMENTS
+            + """;
         const width = document.documentElement.clientWidth, found = [];
         const scrolling = document.scrollingElement.scrollWidth;
         if (scrolling > width) found.push(`the page is ${scrolling} pixels wide in a window of ${width}`);
@@ -177,9 +229,9 @@ def overflow(page: Any) -> list[str]:
             }
             return false;
         };
-        for (const element of document.body.querySelectorAll('*')) {
+        for (const element of elements) {
+            if (element.closest('math, .skip-link')) continue;
             if (!element.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-            if (element.closest('svg, math, .skip-link') && !element.matches('svg')) continue;
             const box = element.getBoundingClientRect();
             if (box.width < 1 || box.height < 1 || getComputedStyle(element).clip !== 'auto') continue;
             const right = box.right > width + 1 && box.left < width, left = box.left < -1 && box.right > 1;
@@ -189,7 +241,8 @@ def overflow(page: Any) -> list[str]:
             if (found.length > 5) break;
         }
         return found;
-    }""")
+    }"""
+        )
     )
 
 
@@ -280,25 +333,28 @@ def missing_figures(page: Any, figures: list[dict[str, str]]) -> list[str]:
     )
 
 
-def print_problems(page: Any, theme: str) -> list[str]:
-    """What spoils the page on paper (A4 with the browser's margins)."""
+def print_problems(page: Any, theme: str, *, ink_alone: bool = False) -> list[str]:
+    """What spoils the page on paper (A4 with the browser's margins); of a theme it is the ink alone that differs."""
     page.set_viewport_size({"width": 718, "height": 1000})
     page.emulate_media(media="print", color_scheme=theme, reduced_motion="reduce")
     return list(
-        page.evaluate("""() => {
+        page.evaluate(
+            """inkAlone => {
         const found = [];
-        for (const element of document.body.querySelectorAll('*')) {
+        for (const element of inkAlone ? [] : """
+            + ELEMENTS
+            + """) {
             if (!element.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-            const style = getComputedStyle(element), box = element.getBoundingClientRect();
+            const box = element.getBoundingClientRect();
             if (box.width < 2 || box.height < 2) continue;
-            const name = element.outerHTML.slice(0, 100);
+            const style = getComputedStyle(element), name = element.outerHTML.slice(0, 100);
             if (['fixed', 'sticky'].includes(style.position) && box.right > 0 && box.left < innerWidth)
                 found.push(`${name} stands ${style.position} over the text of every sheet`);
             if (['auto', 'scroll', 'hidden', 'clip'].includes(style.overflowX) && style.clip === 'auto'
                     && element.scrollWidth > element.clientWidth + 2 && element.clientWidth > 40)
                 found.push(`${name} is cut off on paper: ${element.scrollWidth} pixels in ${element.clientWidth}`);
         }
-        for (const name of ['.bd-sidebar-primary', '.bd-sidebar-secondary', '.bd-header', '.bd-header-article'])
+        for (const name of ['.bar', '.side', '.turn', '.foot', '.skip-link', 'button'])
             for (const element of document.querySelectorAll(name))
                 if (element.checkVisibility() && element.getBoundingClientRect().height > 2)
                     found.push(`${name} is printed`);
@@ -315,7 +371,9 @@ def print_problems(page: Any, theme: str) -> list[str]:
             }
         }
         return found.slice(0, 8);
-    }""")
+    }""",
+            ink_alone,
+        )
     )
 
 
@@ -335,14 +393,32 @@ class Document:
         return ids | {str(e["name"]) for e in self.soup.find_all("a", attrs={"name": True})}
 
 
+def without_formulas(html: str) -> str:
+    """A page's text with its formulas left empty: nine tenths of its elements, none of which leads anywhere."""
+    kept, at, start = [], 0, '<span class="katex">'
+    while (found := html.find(start, at)) >= 0:
+        kept.append(html[at : found + len(start)])
+        depth, at = 1, found + len(start)
+        for tag in SPAN.finditer(html, at):
+            depth += 1 if tag[0] == "<span" else -1
+            if depth == 0:
+                at = tag.start()
+                break
+    return "".join(kept) + html[at:]
+
+
+SPAN = re.compile(r"<span(?=[ >])|</span>")
+
+
 def documents(root: Path) -> dict[str, Document]:
-    """Every page below a folder; the theme leaves templates in ``_static``, which are none."""
+    """Every page below a folder, its formulas left empty."""
     found = {}
     for file in sorted(root.rglob("*.html")):
         path = file.relative_to(root).as_posix()
         if path.startswith("_static/"):
             continue
-        found[path] = Document(path, BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser"))
+        html = without_formulas(file.read_text(encoding="utf-8"))
+        found[path] = Document(path, BeautifulSoup(html, "html.parser"))
     return found
 
 

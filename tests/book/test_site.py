@@ -37,52 +37,83 @@ def documents(site: Path) -> dict[str, browsing.Document]:
 Findings = dict[str, list[str]]
 
 
-@pytest.fixture(scope="module")
-def wide(browser: Any, address: str) -> Callable[[str, str], Findings]:
-    """What there is to say about a page on a wide screen; each page is opened once for all tests."""
-    cache: dict[tuple[str, str], Findings] = {}
+#: How a page tells which theme it shows: by the colours of its ground and its ink.
+SHOWN = """() => {
+    const light = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((sum, value) => sum + value);
+    const style = getComputedStyle(document.body), ground = getComputedStyle(document.documentElement);
+    return light(style.color) < light(ground.backgroundColor) ? 'light' : 'dark';
+}"""
 
-    def look(page: str, theme: str) -> Findings:
-        if (page, theme) not in cache:
-            with browsing.visit(browser, f"{address}/{page}.html", theme=theme) as seen:
-                shown = seen.page.evaluate("document.documentElement.dataset.theme")
-                cache[page, theme] = {
-                    "theme": [] if shown == theme else [f"the system prefers {theme}, the page shows {shown}"],
-                    "accessibility": browsing.accessibility(seen.page),
-                    "images": browsing.bad_images(seen.page),
-                    "overflow": browsing.overflow(seen.page),
-                    "scrolling": browsing.scrolling(seen.page),
-                    "skip link": _skip_link(seen.page),
-                    "print": browsing.print_problems(seen.page, theme),
+
+def _theme(page: Any, theme: str, why: str) -> list[str]:
+    shown = page.evaluate(SHOWN)
+    return [] if shown == theme else [f"{why} {theme}, the page shows {shown}"]
+
+
+@pytest.fixture(scope="module")
+def wide(browser: Any, address: str) -> Callable[[str], Findings]:
+    """What there is to say about a page on a wide screen; each page is opened once for all tests.
+
+    The dark page is the same page when the system's colours change; only what looks at colours is asked of it again.
+    """
+    cache: dict[str, Findings] = {}
+
+    def look(name: str) -> Findings:
+        if name not in cache:
+            with browsing.visit(browser, f"{address}/{name}.html") as seen:
+                page = seen.page
+                found = {"skip link": _skip_link(page)}
+                browsing.lay_out(page)
+                found |= {
+                    "theme light": _theme(page, "light", "the system prefers"),
+                    "images": browsing.bad_images(page),
+                    "overflow": browsing.overflow(page),
+                    "scrolling": browsing.scrolling(page),
+                    "accessibility light": browsing.accessibility(page),
+                }
+                page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+                found |= {
+                    "theme dark": _theme(page, "dark", "the system prefers"),
+                    "accessibility dark": browsing.accessibility(page, browsing.COLOURS),
+                    "print dark": browsing.print_problems(page, "dark", ink_alone=True),
+                    "print light": browsing.print_problems(page, "light"),
                     "errors": seen.errors,
                     "failed": seen.failed,
                     "foreign": seen.foreign,
                 }
-        return cache[page, theme]
+                cache[name] = found
+        return cache[name]
 
     return look
 
 
 @pytest.fixture(scope="module")
-def narrow(browser: Any, address: str) -> Callable[[str, str], Findings]:
-    """The same on a telephone, with the sidebar closed and a theme that was chosen against the system's."""
-    cache: dict[tuple[str, str], Findings] = {}
+def narrow(browser: Any, address: str) -> Callable[[str], Findings]:
+    """The same on a telephone, dark, as the reader chose against the system; then light, chosen the same way."""
+    cache: dict[str, Findings] = {}
 
-    def look(page: str, theme: str) -> Findings:
-        if (page, theme) not in cache:
-            with browsing.visit(
-                browser, f"{address}/{page}.html", width=360, height=740, theme=theme, remembered=True
-            ) as seen:
-                shown = seen.page.evaluate("document.documentElement.dataset.theme")
+    def look(name: str) -> Findings:
+        if name not in cache:
+            url = f"{address}/{name}.html"
+            telephone = {"width": 360, "height": 740, "touch": True}
+            with browsing.visit(browser, url, theme="dark", remembered=True, **telephone) as seen:
+                page = seen.page
+                browsing.lay_out(page)
                 found = {
-                    "theme": [] if shown == theme else [f"{theme} was chosen, the page shows {shown}"],
-                    "accessibility": browsing.accessibility(seen.page),
-                    "360": browsing.overflow(seen.page),
+                    "theme dark": _theme(page, "dark", "chosen was"),
+                    "360": browsing.overflow(page),
+                    "accessibility": browsing.accessibility(page, besides=["target-size"]),
                 }
-                seen.page.set_viewport_size({"width": 320, "height": 640})
-                found |= {"320": browsing.overflow(seen.page), "errors": seen.errors, "failed": seen.failed}
-                cache[page, theme] = found
-        return cache[page, theme]
+                page.set_viewport_size({"width": 320, "height": 640})
+                found |= {"320": browsing.overflow(page), "errors": seen.errors, "failed": seen.failed}
+            context = browser.new_context(color_scheme="dark", service_workers="block")
+            context.add_init_script("localStorage.setItem('theme', 'light')")
+            page = context.new_page()
+            page.goto(url, wait_until="domcontentloaded")
+            found["theme light"] = _theme(page, "light", "chosen was")
+            context.close()
+            cache[name] = found
+        return cache[name]
 
     return look
 
@@ -207,7 +238,7 @@ def test_a_chapter_has_the_number_of_its_file(documents: dict[str, browsing.Docu
     assert title.get_text().strip() == number
     inside = soup.select("article h2 .section-number, article figure .caption-number")
     assert {re.sub(r"\D*(\d+)\..*", r"\1", e.get_text().strip()) for e in inside} == {number}
-    assert [e.get_text().partition(".")[0].strip() for e in soup.select("nav li.current.active > a")] == [number]
+    assert [e.get_text().strip() for e in soup.select("#contents li.current > a > .number")] == [number]
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
@@ -219,65 +250,62 @@ def test_end_of_chapter(documents: dict[str, browsing.Document], page: str) -> N
 
 
 @every_page
-@both_themes
-def test_quiet_console(wide: Any, narrow: Any, page: str, theme: str) -> None:
-    _none(wide(page, theme)["errors"] + narrow(page, theme)["errors"])
+def test_quiet_console(wide: Any, narrow: Any, page: str) -> None:
+    _none(wide(page)["errors"] + narrow(page)["errors"])
 
 
 @every_page
-@both_themes
-def test_no_failed_request(wide: Any, narrow: Any, page: str, theme: str) -> None:
-    _none(wide(page, theme)["failed"] + narrow(page, theme)["failed"])
+def test_no_failed_request(wide: Any, narrow: Any, page: str) -> None:
+    _none(wide(page)["failed"] + narrow(page)["failed"])
 
 
 @every_page
 def test_no_request_to_another_host(wide: Any, page: str) -> None:
-    _none(wide(page, "light")["foreign"] + wide(page, "dark")["foreign"])
+    _none(wide(page)["foreign"])
 
 
 @every_page
 @both_themes
 def test_theme_is_the_readers(wide: Any, narrow: Any, page: str, theme: str) -> None:
-    _none(wide(page, theme)["theme"] + narrow(page, theme)["theme"])
+    _none(wide(page)[f"theme {theme}"] + narrow(page)[f"theme {theme}"])
 
 
 @every_page
 @both_themes
 def test_accessible(wide: Any, page: str, theme: str) -> None:
-    _none(wide(page, theme)["accessibility"])
+    _none(wide(page)[f"accessibility {theme}"])
 
 
 @every_page
-@both_themes
-def test_accessible_on_a_telephone(narrow: Any, page: str, theme: str) -> None:
-    _none(narrow(page, theme)["accessibility"])
+def test_accessible_on_a_telephone(narrow: Any, page: str) -> None:
+    _none(narrow(page)["accessibility"])
 
 
 @every_page
 @pytest.mark.parametrize("width", ["360", "320"])
 def test_nothing_overflows(narrow: Any, page: str, width: str) -> None:
-    _none(narrow(page, "light")[width])
+    _none(narrow(page)[width])
 
 
 @every_page
 def test_nothing_overflows_on_a_wide_screen(wide: Any, page: str) -> None:
-    _none(wide(page, "light")["overflow"])
+    _none(wide(page)["overflow"])
 
 
 @every_page
 def test_nothing_scrolls_sideways_on_a_wide_screen(wide: Any, page: str) -> None:
-    _none(wide(page, "light")["scrolling"])
+    _none(wide(page)["scrolling"])
 
 
 @every_page
 def test_images(wide: Any, page: str) -> None:
-    _none(wide(page, "light")["images"])
+    _none(wide(page)["images"])
 
 
 @every_page
 @both_themes
 def test_printed(wide: Any, page: str, theme: str) -> None:
-    _none(wide(page, theme)["print"])
+    _none(wide(page)[f"print {theme}"])
 
 
 @every_page
@@ -326,7 +354,7 @@ def test_figures_play_when_asked(browser: Any, address: str, page: str) -> None:
 @every_page
 def test_skip_link(wide: Any, page: str) -> None:
     """The first key press offers to skip the navigation, visibly, and the link works."""
-    _none(wide(page, "light")["skip link"])
+    _none(wide(page)["skip link"])
 
 
 def _skip_link(page: Any) -> list[str]:
@@ -350,15 +378,11 @@ def test_the_theme_button_reaches_both_themes_and_is_remembered(browser: Any, ad
     with browsing.visit(browser, f"{address}/{PAGES[0]}.html") as seen:
         shown = []
         for _ in range(3):
-            button = seen.page.locator("button.theme-switch-button:visible").first
-            button.click()
-            shown.append(seen.page.evaluate("document.documentElement.dataset.theme"))
-        assert set(shown) == {"light", "dark"}
-        while shown[-1] != "dark":
-            seen.page.locator("button.theme-switch-button:visible").first.click()
-            shown.append(seen.page.evaluate("document.documentElement.dataset.theme"))
+            seen.page.locator("button.theme-switch:visible").first.click()
+            shown.append(seen.page.evaluate(SHOWN))
+        assert shown == ["dark", "light", "dark"]
         seen.page.reload(wait_until="load")
-        assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert seen.page.evaluate(SHOWN) == "dark"
         _none(seen.errors)
 
 
@@ -553,7 +577,8 @@ def test_missing_figures_are_found(planted: Callable[..., Any]) -> None:
     [
         '<div style="position: fixed; top: 0">over the text</div>',
         '<div style="position: sticky; top: 0">over the text</div>',
-        '<div class="bd-sidebar-primary">contents</div>',
+        '<div class="side">contents</div>',
+        "<button>Copy</button>",
         f'<pre style="overflow: auto">{"long " * 80}</pre>',
         '<div style="width: 1200px">wide</div>',
         "<style>#p { color: #eee }</style>",

@@ -23,6 +23,7 @@ def made_up(fcp: float = 900, score: float = 1.0, **audits: Any) -> dict[str, An
         {"url": "data:image/gif;base64,", "resourceType": "Image", "transferSize": 5},
     ]
     return {
+        "environment": {"benchmarkIndex": 2000},
         "categories": {
             name: {"score": score if name == "performance" else 1, "auditRefs": []} for name in site_report.CATEGORIES
         },
@@ -31,7 +32,7 @@ def made_up(fcp: float = 900, score: float = 1.0, **audits: Any) -> dict[str, An
             "largest-contentful-paint": {"numericValue": 1500},
             "total-blocking-time": {"numericValue": 20},
             "cumulative-layout-shift": {"numericValue": 0.001},
-            "dom-size-insight": {"numericValue": 18606},
+            "dom-size": {"numericValue": 18606},
             "network-requests": {"details": {"items": requests}},
             **audits,
         },
