@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 PAGES   := $(filter-out tests/book/test_chapters.py tests/book/test_notebooks.py,$(wildcard tests/book/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint unit site site-report nbval serve lab notebooks experiments bench oracles peers lock clean
+.PHONY: help book test lint unit site site-report pdf epub nbval serve lab notebooks experiments bench oracles peers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ nbval: $(READY)  ## run the notebooks and compare every stored output
 
 serve: book  ## show the site at http://localhost:8000
 	@echo "http://localhost:8000 (Ctrl-C ends it)"; $(PYTHON) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+pdf: book  ## the book as one PDF (needs Chromium)
+	@$(PYTHON) tools/book_pdf.py
+
+epub: book  ## the book as an EPUB
+	@$(PYTHON) tools/book_epub.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab, as copies in work/ that are never overwritten
 	@$(PYTHON) tools/lab.py

@@ -99,7 +99,7 @@ def gather(book: Bound, about: dict[str, str], site: Path) -> Files:
         def lead(match: re.Match[str], here: str = here) -> str:
             return f'href="{address(match[1], where, here)}"'
 
-        files.texts[here] = re.sub(r'href="#([^"]+)"', lead, text)
+        files.texts[here] = bound.with_formulas(re.sub(r'href="#([^"]+)"', lead, text), book)
     return files
 
 
@@ -171,7 +171,9 @@ def navigation(book: Bound) -> str:
                 lines.append("<ol>")
                 for key, heading in entry.sections:
                     number, words = unnumbered(heading)
-                    text = f"{number} {words.decode_contents()}".strip()
+                    text = re.sub(
+                        r"<[^>]*>", "", bound.with_formulas(f"{number} {words.decode_contents()}", book)
+                    ).strip()
                     lines.append(f'<li><a href="{entry.key}.xhtml#{key}">{text}</a></li>')
                 lines.append("</ol>")
             lines.append("</li>")
@@ -285,6 +287,8 @@ def problems(path: Path) -> list[str]:
                 file = f"EPUB/{file}" if file else name
                 if file not in there or (key and key not in ids.get(file, [])):
                     found.append(f"{name}: {goal} leads nowhere")
+            if tag.tag.endswith("}title") and not (tag.text or "").strip():
+                found.append(f"{name} has no title")
             if tag.tag.endswith("}img") and not tag.get("alt"):
                 found.append(f"{name}: {tag.get('src')} has no text in its place")
     return found

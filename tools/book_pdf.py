@@ -11,9 +11,7 @@ import html
 import itertools
 import re
 import shutil
-import struct
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,16 +22,18 @@ if __package__ is None:  # run as `python tools/book_pdf.py`
 
 from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader
-from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
+from pypdf.generic import ArrayObject, DictionaryObject
 
 from tools import bound
 from tools.bound import Bound, Entry, unnumbered
+from tools.pdf_file import destinations, outline, raster_images, rewritten
 from tools.settings import BOOK, BUILD, ROOT, SITE
 
 FOLDER = BUILD / "pdf"
 STYLE = ROOT / "tools" / "book_pdf.css"
 STATIC = BOOK / "_static"
 MEGABYTES = 25  # more than this is not easily sent to anybody
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 WIDTH = 514  # the text is 136 mm wide, in CSS pixels
 FLAGS = [
     "--no-sandbox",
@@ -69,8 +69,6 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
     for piece in bound.pieces(book):
         for image in piece.select("img[src]"):
             image["src"] = (site / str(image["src"])).as_uri()
-        for formula in piece.select(".katex-html[aria-hidden]"):
-            del formula["aria-hidden"]  # the copy for screen readers is not printed
         for block in piece.select("pre"):
             if block.get_text().count("\n") < 12 and isinstance(block.parent, Tag):
                 bound.add_class(block.parent, "short")
@@ -81,7 +79,7 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
             body.append(part_opener(caption, entries, bool(book.solutions) and caption == book.parts[-1][0]))
         for entry in entries:
             if entry.opens:
-                name_part(entry)
+                bound.add_class(entry.article, "part")
             entry.article["style"] = f"page: {entry.key}"
             feet.append(running_foot(entry.key, caption.replace(" · ", "\u2002") if entry.opens else entry.heading))
             body.append(str(entry.article))
@@ -92,7 +90,7 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(about["title"])}</title>\n'
         f'<link rel="stylesheet" href="{(STATIC / "katex/katex.min.css").as_uri()}">\n'
         f'<link rel="stylesheet" href="{STYLE.as_uri()}">\n<style>\n{"".join(feet)}</style></head>\n'
-        f"<body>\n{chr(10).join(body)}\n</body></html>\n"
+        f"<body>\n{bound.with_formulas(chr(10).join(body), book)}\n</body></html>\n"
     )
 
 
@@ -185,7 +183,7 @@ def line(kind: str, target: str, count: str, title: str) -> str:
 
 def part_opener(caption: str, entries: list[Entry], with_solutions: bool) -> str:
     """Return the page before a part: its name, and what its chapters are about."""
-    lines = [f'<section class="part" id="{part_key(caption)}"><h1>{part_title(caption)}</h1><ol>']
+    lines = [f'<section class="part" id="{part_key(caption)}">{bound.heading_of_part(caption)}<ol>']
     for entry in entries:
         text = f"<p>{html.escape(entry.description)}</p>" if entry.number and entry.description else ""
         _, name = unnumbered(entry.article.select_one(".level-1") or fragment("<p></p>"))
@@ -193,19 +191,6 @@ def part_opener(caption: str, entries: list[Entry], with_solutions: bool) -> str
     if with_solutions:
         lines.append(f"<li>{line('entry', 'solutions', '', 'Solutions')}</li>")
     return "\n".join([*lines, "</ol></section>"])
-
-
-def part_title(caption: str) -> str:
-    first, dot, rest = caption.partition(" · ")
-    return f'<span class="part-number">{first}<span class="dot">:</span></span> {rest}' if dot else first
-
-
-def name_part(entry: Entry) -> None:
-    """Write "Part 1" above the title of the page that opens a part."""
-    heading = entry.article.select_one(".level-1")
-    bound.add_class(entry.article, "part")
-    if heading is not None:
-        heading.replace_with(fragment(f'<h1 class="level-1">{part_title(entry.part)}</h1>'))
 
 
 def part_key(caption: str) -> str:
@@ -245,9 +230,8 @@ def chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"):
         if path := shutil.which(name):
             return path
-    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-    if mac.exists():
-        return str(mac)
+    if MAC.exists():
+        return str(MAC)
     raise Unprintable(
         "Chromium or Chrome is needed to print the book, and none was found. Install the system's package "
         "(Debian: apt install chromium), or put it on PATH."
@@ -313,116 +297,10 @@ def print_until_stable(page: Any, text: str, source: Path, goal: Path) -> tuple[
     raise Unprintable("The page numbers did not settle in four rounds of printing.")
 
 
-# -- what the PDF says of itself --------------------------------------------------------------------------------------
+# -- what is wrong with a printed book --------------------------------------------------------------------------------
 
 
-def destinations(reader: PdfReader) -> dict[str, int]:
-    """Return the page, counted from 1, of each named place that something links to."""
-    pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1) if page.indirect_reference}
-    found = {}
-    for name, place in reader.named_destinations.items():
-        page = place.get("/Page")
-        raw = place.raw_get("/Page") if "/Page" in place else page
-        if isinstance(raw, IndirectObject) and raw.idnum in pages:
-            found[name.removeprefix("/")] = pages[raw.idnum]
-    return found
-
-
-def outline(reader: PdfReader) -> list[tuple[int, str, int]]:
-    """Return the bookmarks: depth, text and page."""
-    found: list[tuple[int, str, int]] = []
-
-    def walk(items: Any, depth: int) -> None:
-        for item in items:
-            if isinstance(item, list):
-                walk(item, depth + 1)
-            else:
-                found.append((depth, str(item.title), (reader.get_destination_page_number(item) or 0) + 1))
-
-    walk(reader.outline, 0)
-    return found
-
-
-def finish(data: bytes, about: dict[str, str]) -> bytes:
-    """Return Chromium's PDF with its author and subject, opening with its bookmarks, in half the size.
-
-    A tagged book is a hundred thousand small objects, which Chromium writes one by one and uncompressed. Here they are
-    packed into compressed object streams, as PDF allows since version 1.5; streams stay as they are.
-    """
-    start = int(data[data.rindex(b"startxref") + 9 :].split()[0])
-    trailer = data[data.index(b"trailer", start) : data.rindex(b"startxref")]
-    root, info = (int(re.search(rb"/%s (\d+) 0 R" % key, trailer)[1]) for key in (b"Root", b"Info"))  # type: ignore[index]
-    offsets = sorted(int(m[1]) for m in re.finditer(rb"(\d{10}) 00000 n", data[start:]))
-    small, out, places = {}, bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"), {}
-    for first, after in itertools.pairwise([*offsets, start]):
-        match = re.match(rb"(\d+) 0 obj\s", data[first:after])
-        if match is None:
-            raise Unprintable("Chromium has written a PDF that this tool cannot read.")
-        count, text = int(match[1]), data[first + match.end() : data.rindex(b"endobj", first, after)].strip()
-        if count == root:
-            text = text[:-2] + b"/PageMode /UseOutlines>>"
-        elif count == info:
-            made = re.search(rb"/CreationDate \([^)]*\)", text)
-            named = {"Title": about["title"], "Author": about["author"], "Subject": about["subtitle"]}
-            words = b"".join(b"/%s <%s>" % (k.encode(), encoded(v)) for k, v in named.items())
-            text = b"<<" + words + b"/Producer (Skia/PDF)" + (made[0] if made else b"") + b">>"
-        if re.search(rb">>\s*stream\r?\n", text):
-            places[count] = (1, len(out), 0)
-            out += b"%d 0 obj\n%s\nendobj\n" % (count, text)
-        else:
-            small[count] = text
-    free = max([*small, *places]) + 1
-    order = list(small)
-    for group in (order[k : k + 200] for k in range(0, len(order), 200)):
-        index = list(itertools.accumulate((len(small[n]) + 1 for n in group), initial=0))
-        head = b" ".join(b"%d %d" % (n, at) for n, at in zip(group, index, strict=False)) + b"\n"
-        body = zlib.compress(head + b"".join(small[n] + b"\n" for n in group), 9)
-        for k, n in enumerate(group):
-            places[n] = (2, free, k)
-        places[free] = (1, len(out), 0)
-        out += b"%d 0 obj\n<</Type /ObjStm /N %d /First %d /Filter /FlateDecode /Length %d>>\n" % (
-            *(free, len(group), len(head), len(body)),
-        )
-        out += b"stream\n%s\nendstream\nendobj\n" % body
-        free += 1
-    places[free] = (1, len(out), 0)
-    table = b"".join(struct.pack(">BIH", *places.get(n, (0, 0, 0))) for n in range(free + 1))
-    body = zlib.compress(table, 9)
-    out += b"%d 0 obj\n<</Type /XRef /W [1 4 2] /Size %d /Root %d 0 R /Info %d 0 R" % (free, free + 1, root, info)
-    out += b" /Filter /FlateDecode /Length %d>>\nstream\n%s\nendstream\nendobj\n" % (len(body), body)
-    return bytes(out + b"startxref\n%d\n%%%%EOF\n" % places[free][1])
-
-
-def encoded(text: str) -> bytes:
-    """Return a text as PDF writes it in hexadecimal, whatever letters it has."""
-    return (b"\xfe\xff" + text.encode("utf-16-be")).hex().encode()
-
-
-def raster_images(reader: PdfReader) -> int:
-    """Return how many different pictures made of pixels the PDF holds, not counting masks."""
-    found: set[int] = set()
-
-    def walk(resources: Any, seen: set[int]) -> None:
-        shapes: Any = resources.get_object().get("/XObject", DictionaryObject()).get_object() if resources else {}
-        for name in shapes:
-            raw = shapes.raw_get(name)
-            key = raw.idnum if isinstance(raw, IndirectObject) else id(raw)
-            if key in seen:
-                continue
-            seen.add(key)
-            shape = raw.get_object()
-            if shape.get("/Subtype") == "/Image":
-                found.add(key)
-            elif "/Resources" in shape:
-                walk(shape["/Resources"], seen)
-
-    seen: set[int] = set()
-    for page in reader.pages:
-        walk(page.get("/Resources"), seen)
-    return len(found)
-
-
-def problems(path: Path, page: str, numbers: dict[str, int], figures: int) -> list[str]:
+def problems(path: Path, page: str, figures: int) -> list[str]:
     """Return everything that is wrong with the printed book; ``figures`` is how many pictures are made of pixels."""
     reader = PdfReader(path)
     found = dead_links(reader, page) + wrong_numbers(page, destinations(reader)) + misnested(outline(reader), page)
@@ -492,19 +370,33 @@ def wrong_numbers(page: str, places: dict[str, int]) -> list[str]:
     return sorted(found)
 
 
+def headings(page: str) -> list[tuple[int, str]]:
+    """Return the level and the text of every heading, its number and its title apart."""
+    found = []
+    for match in re.finditer(r"<h([1-6])\b[^>]*>(.*?)</h\1>", page, re.DOTALL):
+        text = re.sub(r'<span class="(?:section|part)-number">.*?</span>(?!</span>)', r"\g<0> ", match[2])
+        found.append((int(match[1]), re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", "", text))).strip()))
+    return found
+
+
 def misnested(marks: list[tuple[int, str, int]], page: str) -> list[str]:
-    """Return where the bookmarks are not the headings in their order: parts, chapters in them, sections in those."""
-    wanted = [(int(m[1]) - 1, plain(m[2])) for m in re.finditer(r"<h([12])\b[^>]*>(.*?)</h\1>", page, re.DOTALL)]
-    there = [(depth, plain(title)) for depth, title, _ in marks if depth < 2]
-    for (depth, title), mark in itertools.zip_longest(wanted, there, fillvalue=(0, "nothing")):
-        if (depth, title) != mark:
-            return [f"the bookmark of {title!r}, at depth {depth}, is {mark[1]!r}, at depth {mark[0]}"]
-    return []
+    """Return where the bookmarks are not the headings at their depth, or the contents give other pages than they."""
+    for (level, title), (depth, mark, _) in itertools.zip_longest(headings(page), marks, fillvalue=(0, "nothing", 0)):  # type: ignore[misc]
+        if (level - 1, title) != (depth, mark):
+            return [f"the heading {title!r} of level {level} has the bookmark {mark!r} at depth {depth}"]
+    pages = {(letters(mark), at) for _, mark, at in marks}
+    found = []
+    lines = re.findall(r'<a class="line line-[a-z]+"[^>]*>(.*?)<span class="dots">.*?>(\d+)<', page, re.DOTALL)
+    for words, at in lines:
+        if (letters(words), int(at)) not in pages:
+            title = re.sub("<[^>]*>", " ", words).strip()
+            found.append(f"the contents have {title!r} on page {at}, the bookmarks do not")
+    return found
 
 
-def plain(text: str) -> str:
-    """Return a heading's letters, without tags and without space."""
-    return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
+def letters(text: str) -> str:
+    """Return the letters and digits of a heading alone, to compare two ways of writing it."""
+    return re.sub(r"\W", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
 def main() -> int:
@@ -512,25 +404,28 @@ def main() -> int:
         chromium()
         book = bound.bind(SITE, bound.table_of_contents())
         about = bound.describe(book)
-        figures = {
-            str(i["src"]) for p in bound.pieces(book) for i in p.select("img") if not str(i["src"]).endswith("svg")
-        }
+        figures = bound.pixel_pictures(book, SITE)
         FOLDER.mkdir(parents=True, exist_ok=True)
         source, goal = FOLDER / "book.html", FOLDER / f"{bound.NAME}.pdf"
         text = assemble(book, about, SITE)
         print("Printing the book, two or three times until every page number is right ...", flush=True)
         with browser() as started:
-            numbers, cut = print_until_stable(started.new_page(), text, source, goal)
-        goal.write_bytes(finish(goal.read_bytes(), about))
-    except (Unprintable, FileNotFoundError) as error:
+            _, cut = print_until_stable(started.new_page(), text, source, goal)
+        text = source.read_text(encoding="utf-8")
+        said = {"Title": about["title"], "Author": about["author"], "Subject": about["subtitle"]}
+        goal.write_bytes(rewritten(goal.read_bytes(), said, [title for _, title in headings(text)]))
+    except FileNotFoundError as error:
+        print(f"{error.filename} is not there: run make book first")
+        return 1
+    except (Unprintable, ValueError) as error:
         print(error)
         return 1
     wrong = [*(f"cut off: {what}" for what in cut)]
-    wrong += problems(goal, source.read_text(encoding="utf-8"), numbers, len(figures))
+    wrong += problems(goal, text, figures)
     if wrong:
         print(f"{goal.relative_to(ROOT)} was printed, and is not good:\n  " + "\n  ".join(wrong[:40]))
         return 1
-    print(f"The book is printed: {goal} ({max(numbers.values())} pages, {goal.stat().st_size / 1e6:.1f} MB)")
+    print(f"The book is printed: {goal} ({len(PdfReader(goal).pages)} pages, {goal.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 

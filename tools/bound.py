@@ -26,12 +26,14 @@ NAME = "from-jacobians-to-adam"
 HEADINGS = ["h1", "h2", "h3", "h4", "h5"]
 #: Kinds of token in code that the two stylesheets draw differently. The spans of all others are taken out.
 TOKENS = {"k", "kn", "kc", "kd", "ow", "nf", "nc", "c1", "s1", "s2", "sd", "se", "mi", "mf", "nb", "gp", "go", "nd"}
+TOKEN = re.compile(r'<span class="([a-z0-9]{1,2})">([^<]*)</span>')
 #: The copy of a formula for screen readers, in KaTeX's output. On paper it would be text under the formula.
 MATHML = re.compile(r'<span class="katex-mathml">.*?</math></span>', re.DOTALL)
+SPAN = re.compile(r"<(/?)span\b")
 #: What a page of the site has and a book has no use for.
 LEFT_OUT = (
     "script, style, button, template, a.headerlink, aside.about-page, .toctree-wrapper, nav, .copybtn, "
-    "details.tip, svg.icon, .explorable-panel, .chapter-line, .facts"
+    "details.tip, picture > source, svg.icon, .explorable-panel, p.part-number, .chapter-line, .facts"
 )
 
 
@@ -43,6 +45,7 @@ class Entry:
     key: str  # what its ids begin with: "ch01"
     part: str  # the caption of its part, "" for the front matter
     article: Tag
+    formulas: dict[str, str]  # what stands in the places that the article keeps for them
     number: str = ""
     title: str = ""
     description: str = ""
@@ -138,6 +141,13 @@ def contents(solution: Solution) -> list[Tag]:
     return [solution.title, *solution.body]
 
 
+def pixel_pictures(book: Bound, site: Path) -> int:
+    """Return how many pictures made of pixels the book's figures hold: files of pixels, and those inside drawings."""
+    names = {str(image["src"]) for piece in pieces(book) for image in piece.select("img[src]")}
+    drawings = [(site / name).read_bytes() for name in names if name.endswith(".svg")]
+    return len(names) - len(drawings) + sum(drawing.count(b"<image") for drawing in drawings)
+
+
 def classes_of(tag: Tag) -> list[str]:
     """Return a tag's classes."""
     value: Any = tag.get("class") or []
@@ -155,17 +165,16 @@ def add_class(tag: Tag, name: str) -> None:
 def read(site: Path, name: str, part: str = "", mathml: bool = False) -> Entry:
     """Return one page of the site, made into a piece of a book."""
     path = site / f"{name}.html"
-    text = path.read_text(encoding="utf-8")
-    page = BeautifulSoup(text if mathml else MATHML.sub("", text), "html.parser")
+    text, formulas = formulas_apart(path.read_text(encoding="utf-8"), key_of(name), mathml)
+    text = TOKEN.sub(lambda match: match[0] if match[1] in TOKENS else match[2], text)
+    page = BeautifulSoup(text, "html.parser")
     article = page.select_one("main article, article")
     if article is None:
         raise ValueError(f"{path} has no article: it is not a page of the book")
     article.extract()
     key = key_of(name)
     described = page.select_one('meta[name="description"]')
-    entry = Entry(name, key, part, article, description=str(described["content"]) if described else "")
-    if mathml:
-        leave_mathml(article)
+    entry = Entry(name, key, part, article, formulas, description=str(described["content"]) if described else "")
     clean(article)
     prefix_ids(article, key)
     article["id"] = key
@@ -189,27 +198,57 @@ def key_of(name: str) -> str:
     return re.sub(r"[^\w-]", "-", stem)
 
 
-def leave_mathml(article: Tag) -> None:
-    """Put MathML, with the TeX it was made from as its text for programs that cannot read it, in KaTeX's place."""
-    for formula in article.select("span.katex"):
-        maths = formula.find("math")
-        if isinstance(maths, Tag):
-            for source in maths.find_all("annotation"):
-                maths["alttext"] = source.get_text()
-                source.decompose()
-            mend_mathml(maths)
-            formula.replace_with(maths.extract())
+def formulas_apart(text: str, key: str, mathml: bool) -> tuple[str, dict[str, str]]:
+    """Take the formulas out of a page, and put a short mark in the place of each.
+
+    They are nine tenths of its tags, and nothing here looks into them. What is kept is KaTeX's drawing, or the MathML.
+    """
+    formulas: dict[str, str] = {}
+    rest, done = [], 0
+    for start in re.finditer(r'<span class="katex">', text):
+        depth = 0
+        for tag in SPAN.finditer(text, start.start()):
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                break
+        end = text.index(">", tag.start()) + 1
+        formula = text[start.start() : end]
+        name = f"{key}:{len(formulas)}"
+        formulas[name] = as_mathml(formula) if mathml else MATHML.sub("", formula).replace(' aria-hidden="true"', "")
+        rest += [text[done : start.start()], f'<span class="formula" data-formula="{name}">∎</span>']
+        done = end
+    return "".join([*rest, text[done:]]), formulas
 
 
-#: How many parts these elements of MathML have. KaTeX now and then adds an invisible "applied to" as one more.
+def with_formulas(text: str, book: Bound) -> str:
+    """Return the text with each formula in its place."""
+    formulas = {name: formula for entry in book.entries for name, formula in entry.formulas.items()}
+    return re.sub(r'<span class="formula" data-formula="([^"]*)">∎</span>', lambda match: formulas[match[1]], text)
+
+
+def as_mathml(formula: str) -> str:
+    """Return a formula as MathML alone, with the TeX it was made from as its text for programs that cannot read it."""
+    maths = BeautifulSoup(formula, "html.parser").find("math")
+    assert isinstance(maths, Tag)
+    for source in maths.find_all("annotation"):
+        maths["alttext"] = source.get_text()
+        source.decompose()
+    mend_mathml(maths)
+    return str(maths)
+
+
+#: How many parts these elements of MathML have. KaTeX now and then adds an invisible "function of" as one more.
 ARITY = {"msub": 2, "msup": 2, "munder": 2, "mover": 2, "mfrac": 2, "msubsup": 3, "munderover": 3}
 
 
 def mend_mathml(maths: Tag) -> None:
     """Repair what KaTeX writes against MathML's rules: one part too many, and an operator that holds elements."""
     for tag in maths.find_all(list(ARITY)):
-        for part in tag.find_all(True, recursive=False)[ARITY[tag.name] :]:
-            tag.insert_after(part.extract())
+        parts = tag.find_all(True, recursive=False)
+        if len(parts) > ARITY[tag.name]:
+            for part in parts:
+                if part.get_text() == "\u2061":
+                    part.decompose()
     for tag in maths.find_all("mo"):
         if tag.find(True) is not None:
             tag.name, tag.attrs = "mrow", {}
@@ -219,16 +258,17 @@ def clean(article: Tag) -> None:
     """Take out what a book has no use for, and open what is folded."""
     for tag in article.select(LEFT_OUT):
         tag.decompose()
+    for choice in article.select("picture"):  # the paper is not narrow, whatever the window is
+        choice.unwrap()
     for link in article.select("p > strong:only-child > a"):  # the landing page's button
         paragraph = link.find_parent("p")
         if isinstance(paragraph, Tag) and paragraph.get_text().strip() == link.get_text().strip():
             paragraph.decompose()
     for cell in article.select("div.cell"):
         clean_cell(cell)
-    for span in article.select("pre span"):
-        if not set(classes_of(span)) & TOKENS:
-            span.unwrap()
     for pre in article.select("pre"):
+        for span in pre.find_all("span", class_=False):
+            span.unwrap()
         pre.smooth()
         if isinstance(last := pre.contents[-1] if pre.contents else None, NavigableString):
             last.replace_with(str(last).rstrip("\n"))
@@ -290,6 +330,23 @@ def level_headings(entry: Entry) -> None:
     if entry.key == "preface":
         first.string = "Preface"
     entry.title = first.get_text().removeprefix(number.get_text() if number else "").strip()
+    if entry.opens:
+        first.replace_with(heading_of_part(entry.part))
+
+
+def heading_of_part(caption: str) -> Tag:
+    """Return the heading of "Part 1 · Jacobians", number and title apart."""
+    first, dot, rest = caption.partition(" · ")
+    heading = BeautifulSoup('<h1 class="level-1"></h1>', "html.parser").h1
+    assert heading is not None
+    if dot:
+        number = BeautifulSoup('<span class="part-number"><span class="dot">:</span></span>', "html.parser").span
+        assert number is not None
+        number.insert(0, first)
+        heading.extend([number, f" {rest}"])
+    else:
+        heading.string = caption
+    return heading
 
 
 def unnumbered(heading: Tag) -> tuple[str, Tag]:

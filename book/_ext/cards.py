@@ -111,12 +111,12 @@ def metadata(app: Sphinx, pagename: str, context: dict[str, Any], card: str) -> 
 def linked_data(
     app: Sphinx, pagename: str, title: str, about: str, meta: dict[str, Any], url: str, picture: str
 ) -> str:
-    """Return what the page is, in the vocabulary of schema.org: a book, or a chapter of it to learn from."""
+    """Return what the page is, in the vocabulary of schema.org: the book, a chapter of it, or another page."""
     whole = pagename == app.config.root_doc
     number = chapter_number(app, pagename)
     data: dict[str, Any] = {
         "@context": "https://schema.org",
-        "@type": ["Book", "LearningResource"] if whole else ["Chapter", "LearningResource"],
+        "@type": ["Book" if whole else "Chapter" if number else "WebPage", "LearningResource"],
         "name": title,
         "description": about,
         "inLanguage": app.config.language,
@@ -194,11 +194,10 @@ def draw(app: Sphinx, pagename: str, title: str, figure: Path) -> Path:
     """Draw the picture of a page, or take it from an earlier build, and put it into the site; return its path."""
     kept = Path(app.outdir).parent / "cards"
     goal = Path(app.outdir) / "_static" / "cards" / f"{pagename}.png"
-    number = chapter_number(app, pagename)
-    name = re.sub(r"^\d+\.\s+", "", title) or app.config.project
+    label, name = split(title or app.config.project)
     fonts = make_fonts(Path(app.srcdir, "book/_static/fonts"), kept / "fonts")
     icon = Path(app.srcdir, "book/_static/favicon.svg")
-    drawing = compose(name, number, app.config.project, figure, icon if icon.exists() else None, fonts)
+    drawing = compose(name, label, app.config.project, figure, icon if icon.exists() else None, fonts)
     key = hashlib.sha256("\0".join([drawing, resvg_py.__version__, Image.__version__, *fonts.values()]).encode())
     stem = pagename.replace("/", "-")
     picture = kept / f"{stem}.{key.hexdigest()[:16]}.png"
@@ -210,31 +209,42 @@ def draw(app: Sphinx, pagename: str, title: str, figure: Path) -> Path:
     return goal
 
 
-def compose(title: str, number: int | None, course: str, figure: Path, icon: Path | None, fonts: dict[str, str]) -> str:
+def split(title: str) -> tuple[str, str]:
+    """Return what stands large and pale above a title, and the title.
+
+    >>> split("12. Gradient flow"), split("Part 2: The chain rule"), split("Glossary")
+    (('12', 'Gradient flow'), ('Part 2', 'The chain rule'), ('', 'Glossary'))
+    """
+    numbered = re.match(r"(\d+)\.\s+|(Part \d+): ", title)
+    return (numbered[1] or numbered[2], title[numbered.end() :]) if numbered else ("", title)
+
+
+def compose(title: str, label: str, course: str, figure: Path, icon: Path | None, fonts: dict[str, str]) -> str:
     """Return the picture as SVG: the title on the left and the figure on the right, or below it if it is wide."""
     shape = shape_of(figure)
     foot = HEIGHT - 46
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>']
     if shape > 2.1:  # a wide figure: the title above it
         width, height = inside(shape, WIDTH - 2 * MARGIN - 32, 350)
-        left = MARGIN + (measure(str(number), 84, fonts["300"]) + 30 if number else -2)
+        left = MARGIN + (measure(label, 84, fonts["300"]) + 30 if label else -2)
         size, lines = fit(title, WIDTH - MARGIN - left, 84, 1, (78, 40), fonts["600"])
-        if number:
-            parts.append(words(str(number), MARGIN - 3, 112, 84, "300", PALE))
+        if label:
+            parts.append(words(label, MARGIN - 3, 112, 84, "300", PALE))
         parts.append(words(lines[0], left, 110, size, "600", INK))
         parts += panel(figure, MARGIN + 16, HEIGHT - 112 - height, width, height)
     else:
         for most in (572, 520, 470):  # a long word in the title gets more room, and the figure less
             width, height = inside(shape, most, 472)
             x = WIDTH - MARGIN - 16 - width
-            size, lines = fit(title, x - 2 * MARGIN, 250 if number else 400, 4, (76, 40), fonts["600"])
+            size, lines = fit(title, x - 2 * MARGIN, 250 if label else 400, 4, (76, 40), fonts["600"])
             if size >= 60:
                 break
         parts += panel(figure, x, 52 + (472 - height) / 2, width, height)
         top = 52.0
-        if number:
-            parts.append(words(str(number), MARGIN - 5, top + 98, 136, "300", PALE))
-            top += 132
+        if label:
+            size_of_label = 136 if label.isdigit() else 84
+            parts.append(words(label, MARGIN - 5, top + 0.72 * size_of_label, size_of_label, "300", PALE))
+            top += 0.72 * size_of_label + 34
         for k, line in enumerate(lines):
             parts.append(words(line, MARGIN - 2, top + size * (0.92 + 1.12 * k), size, "600", INK))
         parts += thread(MARGIN, top + size * 1.12 * len(lines) + 34)

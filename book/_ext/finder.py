@@ -299,7 +299,7 @@ def reduced(source: str) -> str:
 
 def words(source: str) -> str:
     """Return the text of a piece of HTML on one line."""
-    source = re.sub(r"</?(?:p|li|dd|dt|td|th|tr|div|section|br|h\d)\b[^>]*>", " ", source)
+    source = re.sub(r"</?(?:p|li|dd|dt|td|th|tr|div|section|aside|br|h\d)\b[^>]*>", " ", source)
     return one_line(html.unescape(re.sub(r"<[^>]*>", "", source)))
 
 

@@ -1,6 +1,6 @@
 """Lets the book be read without a network and put among a device's programs: ``sw.js`` and the web manifest.
 
-``sw.js`` in this folder says how files are kept; here it gets the list of files, each with a hash of its content.
+``book/_theme/sw.js`` says how files are kept; here it gets the list of files, each with a hash of its content.
 ``book/_static/offline.js`` starts it from a page.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import resvg_py
 
-WORKER = Path(__file__).with_name("sw.js")
+WORKER = Path(__file__).resolve().parent.parent / "_theme" / "sw.js"
 APART = {"_sources", "reports", "_downloads"}
 TEXTS = {".html", ".css", ".js", ".json", ".woff2"}  # kept wherever they are; pictures only where a page shows them
 PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
@@ -74,7 +74,7 @@ def shown_pictures(out: Path, names: list[str]) -> set[str]:
     for name in names:
         if name.endswith(".html"):
             text = (out / name).read_text(encoding="utf-8")
-            addresses = re.findall(r"""<(?:img|image|object)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""", text)
+            addresses = re.findall(r"""<(?:img|image|object|link)\b[^>]*?\b(?:src|href|data)=["']([^"']+)["']""", text)
             for several in re.findall(r"""\bsrcset=["']([^"']+)["']""", text):
                 addresses += [part.split()[0] for part in several.split(",") if part.strip()]
         elif name.endswith(".css"):

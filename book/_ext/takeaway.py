@@ -204,8 +204,8 @@ class Facts:
     exercises: dict[str, str] = field(default_factory=dict)  # label to "Exercise 1.2"
     figures: dict[str, str] = field(default_factory=dict)  # name to "Fig. 1.2"
     link: Callable[[str], str | None] = lambda target: target  # an address in the Markdown to one that works
-    picture: Callable[[str], tuple[str, bytes] | None] = lambda target: None  # a picture's kind and bytes
-    pictures: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # those that a cell asked for
+    picture: Callable[[str], bytes | None] = lambda target: None  # a picture's file to a PNG
+    pictures: dict[str, bytes] = field(default_factory=dict)  # those that a cell asked for
 
     @classmethod
     def of(cls, body: str) -> Facts:
@@ -234,13 +234,15 @@ def write_notebook(app: Sphinx, pagename: str, body: str) -> str | None:
     facts = Facts.of(body)
     facts.link = lambda target: leads_to(app, pagename, target)
 
-    def picture(target: str) -> tuple[str, bytes] | None:
+    fonts = make_fonts(Path(app.srcdir, "book/_static/fonts"), Path(app.outdir).parent / "cards" / "fonts")
+
+    def picture(target: str) -> bytes | None:
         file = Path(app.srcdir, pagename).parent / target
-        kind = {".svg": "image/svg+xml", ".png": "image/png"}.get(file.suffix)
-        return (kind, file.read_bytes()) if kind and file.is_file() else None
+        if file.suffix == ".svg" and file.is_file():
+            return to_png(file.read_text(encoding="utf-8"), fonts, zoom=2)[0]
+        return file.read_bytes() if file.suffix == ".png" and file.is_file() else None
 
     facts.picture = picture
-    fonts = make_fonts(Path(app.srcdir, "book/_static/fonts"), Path(app.outdir).parent / "cards" / "fonts")
     made = convert(
         nbformat.read(executed, as_version=4),
         facts,
@@ -306,8 +308,8 @@ def convert(notebook: Any, facts: Facts, opening: str, png: Callable[[str], tupl
             facts.pictures = {}
             text = to_markdown(cell.source, facts)
             made = nbformat.v4.new_markdown_cell(text)
-            for name, (kind, data) in facts.pictures.items():
-                made.setdefault("attachments", {})[name] = {kind: base64.b64encode(data).decode()}
+            for name, data in facts.pictures.items():
+                made.setdefault("attachments", {})[name] = {"image/png": base64.b64encode(data).decode()}
             cells.append(made)
             continue
         tags = list(cell.metadata.get("tags", []))
@@ -424,7 +426,7 @@ def _directive(name: str, argument: str, lines: list[str], facts: Facts) -> Iter
 def _figure(target: str, options: dict[str, str], lines: list[str], facts: Facts) -> Iterator[str]:
     alt = options.get("alt", "").replace("[", "(").replace("]", ")")
     if found := facts.picture(target):
-        name = target.rpartition("/")[2]
+        name = f"{Path(target).stem}.png"
         facts.pictures[name] = found
         yield from (f"![{alt}](attachment:{name})", "")
     number = facts.figures.get(options.get("name", ""))

@@ -9,7 +9,7 @@
   const WEIGHTS = [1.5, 1.1, 1.15, 1.2, 0.35, 0.75, 0.6, 1.5, 0.55];
   const ALSO = { 2: "equation", 6: "figure" };
   const [CHAPTER, , FORMULA, FUNCTION, MEMBER, , , TERM] = KINDS.keys();
-  const SHOWN = 30, AT_ONCE = 10;
+  const SHOWN = 24, AT_ONCE = 8;
 
   // Words. An identifier is found whole, by its parts and by its ends: md.layers.LayerNorm, layernorm, layer, norm.
   const WORD = /[\p{L}\p{M}\p{N}_]+(?:[.'’‑-][\p{L}\p{M}\p{N}_]+)*/gu;
@@ -33,7 +33,7 @@
   }
   const wordsOf = text => text.match(WORD) || [];
   const termsOf = text => wordsOf(text).flatMap(forms).filter(term => !COMMON.has(term));
-  const plain = text => wordsOf(text).map(fold).join(" ");
+  const plain = text => fold(wordsOf(text.replace(/['’]/g, "")).join(" "));
 
   // The index, in two steps: the names are there at once, the text a moment later.
   let entries = null, engine = null, complete = false, loading = null;
@@ -100,7 +100,12 @@
     return loading;
   }
 
-  // What a reader types, and what was meant: either spelling, a word written as two, a slip of the finger.
+  // What a reader types, and what was meant: another name, either spelling, a word written as two, a slip of the finger.
+  const MEANT = {
+    autograd: "automatic differentiation", bptt: "backpropagation time", cnn: "convolution", finite: "central", glorot: "xavier",
+    gru: "gated", initialisation: "first weight", initialization: "first weight", kaiming: "he", lr: "learning rate", lstm: "gated",
+    mlp: "perceptron", mse: "squared error", numerical: "difference", rnn: "recurrent",
+  };
   const spellings = term => [term, ...(term.length > 5 ? [
     term.replace(/is(?=(?:e|a|i|$))/, "iz"), term.replace(/iz(?=(?:e|a|i|$))/, "is"), term.replace("our", "or"), term.replace(/or(?=i?n?g|s?$)/, "our"),
   ] : [])];
@@ -113,7 +118,9 @@
       const [whole, ...pieces] = forms(word);
       const parts = pieces.filter(piece => !whole.endsWith("." + piece) && !whole.includes("." + piece + "."));
       const ways = [...new Set(spellings(whole))];
-      return { combineWith: "OR", queries: parts.length > 1 ? [...ways, { combineWith: "AND", queries: parts, boostDocument: null }] : ways };
+      for (const several of [parts, MEANT[whole]?.split(" ") || []])
+        if (several.length) ways.push({ combineWith: "AND", queries: several });
+      return { combineWith: "OR", queries: ways };
     };
     const options = {
       fields: complete ? ["names", "title", "words", "shown", "text"] : ["names", "title", "words", "shown"],
@@ -250,7 +257,7 @@
       list.replaceChildren(...made(0, AT_ONCE));   // what is in sight; the rest when that has been painted
       list.scrollTop = 0;
       clearTimeout(rest);
-      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 50);
+      rest = setTimeout(() => list.append(...made(AT_ONCE, SHOWN)), 100);
       list.hidden = !results.length;
       hint.hidden = results.length > 0;
       input.setAttribute("aria-expanded", String(results.length > 0));

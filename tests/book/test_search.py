@@ -53,7 +53,11 @@ QUERIES = [
     ("complex step", 3, r"Section 4\.\d: The complex step"),
     ("k-fac", 1, r"Term: K-FAC"),
     ("newtons method", 3, r"Term: Newton’s method"),
-    # the other spelling, and slips
+    # another name, the other spelling, and slips
+    ("newton's method", 1, r"Term: Newton’s method"),
+    ("finite differences", 3, r"Term: central difference"),
+    ("kaiming initialization", 3, r"Function: md\.gradient_flow\.he$|Term: He’s weights"),
+    ("rnn", 3, r"Term: recurrent cell"),
     ("normalization", 3, r"Section 10\.\d: Normalisation"),
     ("coloring of columns", 3, r"Term: colouring|Function: md\.sparse.*column_coloring"),
     ("jacobain", 3, r"Function: md\.jacobian$"),
@@ -171,10 +175,14 @@ def test_a_target_in_a_fold_is_unfolded(browser: Any, address: str) -> None:
         }""")
         page.keyboard.press("Control+k")
         ready(page)
-        assert found(page, "figure 10.1")[0][2].endswith("#fig-layer-twins")
-        page.locator(OPTIONS).first.click()
-        assert page.evaluate("document.getElementById('fig-layer-twins').closest('details').open")
-        assert page.evaluate("document.getElementById('fig-layer-twins').getBoundingClientRect().top < innerHeight")
+        for _ in range(2):  # the second time the address is the same
+            assert found(page, "figure 10.1")[0][2].endswith("#fig-layer-twins")
+            page.locator(OPTIONS).first.click()
+            target = page.locator("#fig-layer-twins")
+            assert target.evaluate("figure => figure.closest('details').open")
+            assert target.evaluate("figure => figure.getBoundingClientRect().top < innerHeight")
+            target.evaluate("figure => { figure.closest('details').open = false; }")
+            page.keyboard.press("Control+k")
 
 
 def test_slash_is_a_letter_where_one_types(opened: browsing.Visit) -> None:

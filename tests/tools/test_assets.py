@@ -270,7 +270,7 @@ def test_the_worker_knows_every_file_that_reading_needs_and_no_other(built: Any)
     files = json.loads(re.search(r"Object\.entries\((\{.*?\})\)", worker)[1])
     first = json.loads(re.search(r"FIRST = (\[.*?\]);", worker)[1])
     assert not re.search(r'"(VERSION|HOME|SHELL|FILES)"', worker)
-    assert {"_images/a.png", "_images/b.png", "_images/c.png"} <= set(files)
+    assert {"_images/a.png", "_images/b.png", "_images/c.png", "_static/favicon.svg"} <= set(files)
     assert not {"_images/card.png", "book/index.ipynb", "sw.js"} & set(files), "only other sites are shown the card"
     assert {name: offline.fingerprint((out / name).read_bytes()) for name in files} == files
     assert {"book/index.html", "_static/course.css", "_static/course.js"} <= set(first) <= set(files)

@@ -165,6 +165,19 @@ def test_a_title_too_long_for_its_place_is_shortened_visibly() -> None:
     assert all(cards.measure(line, size, FONT) <= 300 for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("title", "parts"),
+    [
+        ("12. Gradient flow", ("12", "Gradient flow")),
+        ("Part 2: The chain rule", ("Part 2", "The chain rule")),
+        ("Glossary", ("", "Glossary")),
+        ("Parts: a list", ("", "Parts: a list")),
+    ],
+)
+def test_what_stands_above_a_title(title: str, parts: tuple[str, str]) -> None:
+    assert cards.split(title) == parts
+
+
 def test_a_word_too_long_for_its_place_is_shortened_visibly() -> None:
     size, (line,) = cards.fit("Backpropagation" * 4, 300, 250, 4, (76, 40), FONT)
     assert line.endswith("…")
@@ -175,7 +188,7 @@ def test_a_long_word_in_the_title_gets_room_from_the_figure(tmp_path: Path) -> N
     figure = tmp_path / "figure.svg"
     figure.write_text(DRAWING.format(w=380, h=250), encoding="utf-8")
     widths = [
-        float(re.search(r'<image [^>]*width="([\d.]+)"', cards.compose(title, 1, "A Course", figure, None, FONTS))[1])  # type: ignore[index]
+        float(re.search(r'<image [^>]*width="([\d.]+)"', cards.compose(title, "1", "A Course", figure, None, FONTS))[1])  # type: ignore[index]
         for title in ("Push", "Backpropagation")
     ]
     assert widths[0] > widths[1]
@@ -193,7 +206,7 @@ def test_lines_are_of_similar_length() -> None:
 def test_a_picture_shows_its_figure_and_cuts_nothing(tmp_path: Path, width: int, height: int, title: str) -> None:
     figure = tmp_path / "figure.svg"
     figure.write_text(DRAWING.format(w=width, h=height), encoding="utf-8")
-    data = cards.render(cards.compose(title, 12, "A Course", figure, None, FONTS), FONTS)
+    data = cards.render(cards.compose(title, "12", "A Course", figure, None, FONTS), FONTS)
     assert len(data) <= cards.LARGEST
     image = Image.open(io.BytesIO(data)).convert("RGB")
     assert image.size == (1200, 630)
@@ -375,6 +388,17 @@ def test_a_page_in_plain_markdown() -> None:
     facts.link = lambda target: f"<{target}>"
     assert takeaway.to_markdown(MYST, facts) == MARKDOWN
     assert facts.values == []
+
+
+def test_a_picture_of_the_text_goes_with_its_cell() -> None:
+    facts = takeaway.Facts.of(PAGE)
+    facts.picture = lambda target: b"png" if target == "../a.svg" else None
+    cell = "```{figure} ../a.svg\n:name: fig-a\n:alt: A [small] picture.\n\nWhat $x$ is.\n```"
+    made = takeaway.convert(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(cell)]), facts, "> Opening", cards.to_png
+    ).cells[1]
+    assert made.source == "![A (small) picture.](attachment:a.png)\n\n**Fig. 1.3** What $x$ is."
+    assert made.attachments == {"a.png": {"image/png": "cG5n"}}
 
 
 def executed() -> Any:

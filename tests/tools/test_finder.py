@@ -41,7 +41,8 @@ CHAPTER = f"""<html><body><nav>NOISE</nav><article><section id="layers">
 <div class="cell"><div class="cell_input"><pre>NOISE</pre></div><div class="cell_output"><pre>NOISE</pre>
 <figure id="fig-heat"><img alt="NOISE"><figcaption><p><span class="caption-number">Fig. 10.1 </span>
 <span class="caption-text">A heat map. Dark is large.</span></p></figcaption></figure></div></div>
-<section id="s-own-words"><h3>A deeper one</h3><p>Deep words.</p></section>
+<section id="s-own-words"><h3>A deeper one</h3><div class="beside"><p>Deep words.</p><aside class="margin">A note.</aside>
+</div></section>
 <div class="exercise admonition" id="ex-two"><p class="admonition-title">
 <span class="caption-number">Exercise 10.2 </span>
 (A batch of two)</p><p>On paper.</p></div>
@@ -85,7 +86,7 @@ def test_sections_have_their_own_words_only(chapter: Any) -> None:
     first, second = (entry for entry in chapter.entries if entry.kind == finder.SECTION)
     assert (first.number, first.title, first.anchor) == ("10.1", "The softmax", "the-softmax")
     assert first.text == "Every logit counts. With zᵢ the Lyapunov number is"
-    assert (second.title, second.anchor, second.text) == ("A deeper one", "s-own-words", "Deep words.")
+    assert (second.title, second.anchor, second.text) == ("A deeper one", "s-own-words", "Deep words. A note.")
 
 
 def test_a_formula_is_named_by_its_label_and_shown_as_text(chapter: Any) -> None:

@@ -3,7 +3,7 @@
    offline.py fills in the four names below. Every file is known by a hash of its content: what is kept is certain to
    belong to this version, what has not changed since the last version is taken over from it, and a page that asks for
    a style or script of another version (?v=…) gets it from the network. A version keeps its files in a cache of its
-   own. A new version waits until no page of the old one is open, or until its last open page leads to another. */
+   own. A new version waits until it has what every page needs, and takes over when the reader goes to another page. */
 "use strict";
 
 const THIS_VERSION = "VERSION";
@@ -17,6 +17,7 @@ const OURS = `book ${ROOT.pathname} `;  // other sites of this host have caches 
 const CACHE = OURS + THIS_VERSION;
 // On one's own machine the files are being worked on: there the network comes first, and what is kept only replaces it.
 const WORKSHOP = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+const ask = request => fetch(request, WORKSHOP ? { cache: "no-cache" } : undefined);
 
 const address = path => new URL(path.split("/").map(encodeURIComponent).join("/"), ROOT).href;
 
@@ -55,9 +56,15 @@ async function keep(path) {
     const same = await older.match(url);
     if (same?.headers.get("ETag") === FILES.get(path)) return cache.put(url, same);
   }
-  const response = await fetch(url, { cache: "no-cache", priority: "low" });
-  if (!response.ok) throw new Error(`${path}: ${response.status}`);
-  return store(path, response);
+  let problem;
+  for (const cache of ["no-cache", "reload"]) {   // first ask whether what the browser has is still right, then anew
+    try {
+      const response = await fetch(url, { cache, priority: "low" });
+      if (!response.ok) throw new Error(`${path}: ${response.status}`);
+      return await store(path, response);
+    } catch (caught) { problem = caught; }
+  }
+  throw problem;
 }
 
 let keeping = null;
@@ -106,12 +113,12 @@ addEventListener("fetch", event => {
 
 async function page(event, path) {
   const next = registration.waiting;
-  if (next && (await clients.matchAll({ type: "window" })).length < 2) {
+  if (next) {
     next.postMessage("take over");   // the new version answers when the browser asks again, which it does at once
     return new Response('<link rel="icon" href="data:,">', { headers: { Refresh: "0", "Content-Type": "text/html" } });
   }
   try {
-    return await (FILES.has(path) ? file(event, path) : fetch(event.request));
+    return await (FILES.has(path) ? file(event, path) : ask(event.request));
   } catch (problem) {
     if (path === CONTENTS) throw problem;
     return Response.redirect(address(CONTENTS));
@@ -124,7 +131,7 @@ async function file(event, path) {
   const ours = version === null || HASHES.has(version);
   if (kept && ours && !WORKSHOP) return kept;
   try {
-    const response = await fetch(event.request);
+    const response = await ask(event.request);
     if (response.ok && ours && !kept) event.waitUntil(store(path, response.clone()).catch(() => {}));
     if (response.ok || !kept) return response;
   } catch (problem) {
