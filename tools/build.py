@@ -71,6 +71,8 @@ jupyter_book.cli.main.main()
 def run_jupyter_book() -> int:
     """Run the build, showing and logging what it says; return its exit status."""
     jobs = str(min(os.cpu_count() or 1, 4))
+    if not (BUILD / ".doctrees").exists():
+        print(f"Executing the chapters, {jobs} at a time; that takes some minutes, and says more at its end.", flush=True)
     command = [sys.executable, "-c", JUPYTER_BOOK, jobs, "build", "-W", "-n", "--keep-going", str(ROOT)]
     with (
         LOG.open("w", encoding="utf-8") as log,

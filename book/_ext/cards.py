@@ -407,8 +407,13 @@ def to_png(drawing: str, fonts: dict[str, str], zoom: int = 1) -> tuple[bytes, i
             sans_serif_family="Source Serif 4",
         )
     )
-    width, height = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))  # PNG says them there
-    return data, round(width / zoom), round(height / zoom)
+    width, height = size_of_png(data)
+    return data, width // zoom, height // zoom
+
+
+def size_of_png(data: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG, which says them in its first bytes."""
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 # -- the site --------------------------------------------------------------------------------------------------------

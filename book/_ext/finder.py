@@ -34,7 +34,7 @@ CHAPTER, SECTION, FORMULA, FUNCTION, MEMBER, EXERCISE, FIGURE, TERM, SOURCE = ra
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", leave_sphinx_search_out)
-    app.connect("html-collect-pages", lambda _: [("search", {"title": "Search"}, "search.html")])
+    app.connect("html-collect-pages", search_page)
     app.connect("html-page-context", name_terms, priority=950)
     app.connect("html-page-context", list_terms, priority=950)
     app.connect("build-finished", write_index, priority=400)  # before whatever lists the site's files
@@ -45,6 +45,11 @@ def leave_sphinx_search_out(app: Sphinx) -> None:
     """Make neither ``searchindex.js`` nor Sphinx's own search page."""
     if app.builder.format == "html":
         app.builder.search = False  # type: ignore[attr-defined]
+
+
+def search_page(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
+    """Return the page with the search on it, which only the site has."""
+    return [("search", {"title": "Search"}, "search.html")] if app.builder.name == "html" else []
 
 
 # -- glossary terms get an address -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ Links to GitHub, Binder and Colab appear once ``repository: url:`` is set in ``_
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import os
@@ -21,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 import nbformat
 import yaml
-from cards import make_fonts, plain, site_address, to_png, write
+from cards import make_fonts, plain, site_address, size_of_png, to_png, write
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -234,21 +235,30 @@ def write_notebook(app: Sphinx, pagename: str, body: str) -> str | None:
     facts = Facts.of(body)
     facts.link = lambda target: leads_to(app, pagename, target)
 
-    fonts = make_fonts(Path(app.srcdir, "book/_static/fonts"), Path(app.outdir).parent / "cards" / "fonts")
+    kept = Path(app.outdir).parent / "cards"
+    fonts = make_fonts(Path(app.srcdir, "book/_static/fonts"), kept / "fonts")
+    drawn: set[Path] = set()
+
+    def png(drawing: str) -> tuple[bytes, int, int]:
+        """Draw a figure, or take it from an earlier build, as ``make book`` may have had to begin anew."""
+        key = hashlib.sha256(drawing.encode()).hexdigest()[:24]
+        path = kept / "figures" / pagename.replace("/", "-") / f"{key}.png"
+        if not path.exists():
+            write(path, to_png(drawing, fonts, zoom=2)[0])
+        drawn.add(path)
+        data = path.read_bytes()
+        return data, *(side // 2 for side in size_of_png(data))
 
     def picture(target: str) -> bytes | None:
         file = Path(app.srcdir, pagename).parent / target
         if file.suffix == ".svg" and file.is_file():
-            return to_png(file.read_text(encoding="utf-8"), fonts, zoom=2)[0]
+            return png(file.read_text(encoding="utf-8"))[0]
         return file.read_bytes() if file.suffix == ".png" and file.is_file() else None
 
     facts.picture = picture
-    made = convert(
-        nbformat.read(executed, as_version=4),
-        facts,
-        note(app, pagename),
-        lambda drawing: to_png(drawing, fonts, zoom=2),
-    )
+    made = convert(nbformat.read(executed, as_version=4), facts, note(app, pagename), png)
+    for old in set((kept / "figures" / pagename.replace("/", "-")).glob("*.png")) - drawn:
+        old.unlink()
     if facts.values:
         LOGGER.warning("%d computed numbers of the page are not in its notebook", len(facts.values), location=pagename)
     write(Path(app.outdir, path), nbformat.writes(made).encode())

@@ -175,6 +175,80 @@ def test_more_contrast_for_who_asks_for_it(browser: Any, address: str, scheme: s
         _none(faint(page, 7 if scheme == "light" else 6.5))
 
 
+def discoloured(page: Any) -> list[str]:
+    """Formulas in another colour than the words around them, for which nobody asked."""
+    return list(
+        page.evaluate("""() => [...document.querySelectorAll('.katex')].filter(formula => {
+            const ink = getComputedStyle(formula.parentElement).color;
+            return [formula, ...formula.querySelectorAll('.katex-html *')].some(part =>
+                !part.closest('[style*="color"]') && getComputedStyle(part).color !== ink);
+        }).map(formula => `another colour than the text: ${formula.textContent.slice(0, 60)}`).slice(0, 5)""")
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_formulas_have_the_colour_of_their_text(browser: Any, address: str, scheme: str) -> None:
+    """So that what is said of the text's contrast holds for them; axe-core is shown boxes in their place."""
+    with opened(browser, f"{address}/{FIRST}.html", color_scheme=scheme) as page:
+        browsing.lay_out(page)
+        _none(discoloured(page))
+
+
+# -- sections that are laid out late ---------------------------------------------------------------------------------
+
+
+def clipped(page: Any) -> list[str]:
+    """What stands out of a section that is laid out when the reader comes near: such a box shows nothing outside."""
+    return list(
+        page.evaluate("""() => {
+        const found = [];
+        for (const section of document.querySelectorAll('article > section > section')) {
+            if (getComputedStyle(section).contentVisibility !== 'auto') continue;
+            const room = section.getBoundingClientRect();
+            for (const part of section.querySelectorAll('aside, figure, pre, p, li, img, button, .highlight')) {
+                const box = part.getBoundingClientRect();
+                if (!box.width || getComputedStyle(part).clipPath !== 'none') continue;
+                let around = part.parentElement;
+                while (around !== section && getComputedStyle(around).overflowX === 'visible')
+                    around = around.parentElement;
+                if (around !== section) continue;  // in a box that scrolls
+                if (box.left < room.left - 1 || box.right > room.right + 1)
+                    found.push(`${part.outerHTML.slice(0, 80)} is cut by its section`);
+            }
+        }
+        return found.slice(0, 6);
+    }""")
+    )
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 360])
+def test_a_late_section_cuts_nothing_off(browser: Any, address: str, width: int) -> None:
+    """Where there is no mouse, sections stay so; margin notes, code and figures must lie within them."""
+    touch = {"viewport": {"width": width, "height": 900}, "has_touch": True, "is_mobile": True}
+    with opened(browser, f"{address}/{FIRST}.html", **touch) as page:
+        late = "getComputedStyle(document.querySelector('article > section > section')).contentVisibility"
+        assert page.evaluate(late) == "auto"
+        _none(clipped(page))
+
+
+def test_a_link_into_a_late_section_leads_there(browser: Any, address: str) -> None:
+    """Opened with a fragment, and followed within the page: the place is at the top, under the bar."""
+    touch = {"viewport": {"width": 800, "height": 900}, "has_touch": True}
+    top = "id => document.getElementById(id).getBoundingClientRect().top"
+    with opened(browser, f"{address}/{HEAVY}.html", **touch) as page:
+        places = page.evaluate(
+            "[...document.querySelectorAll('article div.math[id], article section[id]')].map(e => e.id)"
+        )
+        for place in (places[len(places) // 3], places[len(places) // 2]):
+            page.evaluate("id => { location.hash = id; }", place)
+            page.wait_for_timeout(200)
+            assert 0 <= page.evaluate(top, place) < 200, place
+    for place in (places[len(places) // 3], places[2 * len(places) // 3]):
+        with opened(browser, f"{address}/{HEAVY}.html#{place}", **touch) as page:
+            page.wait_for_timeout(200)
+            assert 0 <= page.evaluate(top, place) < 200, place
+
+
 # -- the measure -----------------------------------------------------------------------------------------------------
 
 
@@ -272,16 +346,11 @@ def spoken_twice(page: Any) -> list[str]:
     )
 
 
-def lay_out(page: Any) -> None:
-    """Lay out what is far from the window too: a reader of the screen asks for all of it, the protocol does not."""
-    page.add_style_tag(content="* { content-visibility: visible !important; }")
-
-
 @pytest.mark.parametrize("name", [*SOME, "search", "genindex"])
 def test_the_page_as_it_is_read_out(browser: Any, address: str, name: str) -> None:
     for width in (1280, 360):
         with opened(browser, f"{address}/{name}.html", viewport={"width": width, "height": 900}) as page:
-            lay_out(page)
+            browsing.lay_out(page)  # a reader of the screen asks for all of it, the protocol does not
             tree = read_out(page)
             wrong = misread(tree, behind_buttons=width == 360) + spoken_twice(page)
             _none([f"{width} px: {problem}" for problem in wrong])
@@ -416,6 +485,16 @@ def test_a_good_page_passes(planted: Callable[..., Any]) -> None:
         (moving, "<style>@keyframes k { to { left: 9px } } h1 { animation: k 9s infinite }</style>"),
         (moving, "<style>html { scroll-behavior: smooth }</style>"),
         (lambda page: faint(page, 4.5), '<a href="x.html" style="color: #bbb">a pale link</a>'),
+        (
+            discoloured,
+            "<style>.mord { color: red }</style>"
+            "<span class='katex'><b class='katex-html'><i class='mord'>x</i></b></span>",
+        ),
+        (
+            clipped,
+            "<section><section style='content-visibility: auto; width: 9em'>"
+            "<aside style='position: relative; left: 8em'>a note</aside></section></section>",
+        ),
         (lambda page: misread(read_out(page)), "<span role='heading' aria-level='3'>too deep</span>"),
         (lambda page: misread(read_out(page)), '<a href="x.html"></a>'),
         (lambda page: misread(read_out(page)), "<button></button>"),

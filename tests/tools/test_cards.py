@@ -451,6 +451,30 @@ def test_links_of_a_notebook(app: Any, target: str, beside: str | None, publishe
     assert takeaway.leads_to(app, "book/part/01-first", target) == expected
 
 
+def test_figures_of_a_notebook_are_drawn_once(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takeaway, "make_fonts", lambda source, folder: FONTS)
+    monkeypatch.setattr(takeaway, "package_version", lambda: "1.0")
+    drawn: list[str] = []
+    monkeypatch.setattr(takeaway, "to_png", lambda text, *_, **__: drawn.append(text) or cards.to_png(text, FONTS, 2))
+    kept = Path(app.outdir).parent
+    source = kept / "jupyter_execute" / "book" / "part" / "01-first.ipynb"
+    source.parent.mkdir(parents=True)
+
+    def written(width: int) -> str:
+        notebook = executed()
+        notebook.cells[1].outputs[0].data["image/svg+xml"] = DRAWING.format(w=width, h=15)
+        nbformat.write(notebook, source)
+        path = takeaway.write_notebook(app, "book/part/01-first", PAGE)
+        assert path == NOTEBOOK
+        return Path(app.outdir, path).read_text(encoding="utf-8")
+
+    first = written(30)
+    assert (written(30), len(drawn)) == (first, 1)
+    assert (written(60) != first, len(drawn)) == (True, 2)
+    assert len(list(kept.glob("cards/figures/*/*.png"))) == 1  # the one before is gone
+    assert str(app.srcdir) not in first
+
+
 def test_a_page_without_code_has_no_notebook(app: Any) -> None:
     assert takeaway.write_notebook(app, "book/api", "<p>words</p>") is None
     assert not Path(app.outdir).exists()

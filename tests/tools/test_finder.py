@@ -41,7 +41,7 @@ CHAPTER = f"""<html><body><nav>NOISE</nav><article><section id="layers">
 <div class="cell"><div class="cell_input"><pre>NOISE</pre></div><div class="cell_output"><pre>NOISE</pre>
 <figure id="fig-heat"><img alt="NOISE"><figcaption><p><span class="caption-number">Fig. 10.1 </span>
 <span class="caption-text">A heat map. Dark is large.</span></p></figcaption></figure></div></div>
-<section id="s-own-words"><h3>A deeper one</h3><div class="beside"><p>Deep words.</p><aside class="margin">A note.</aside>
+<section id="s-own-words"><h3>A deeper one</h3><div class="beside"><p>Deep words.</p><aside>A note.</aside>
 </div></section>
 <div class="exercise admonition" id="ex-two"><p class="admonition-title">
 <span class="caption-number">Exercise 10.2 </span>
