@@ -1,8 +1,8 @@
 """When all pages are written: one stylesheet with what they use, their fonts cut to size, and nothing else beside them.
 
 Everything is made from the files in ``book/_static`` and from the pages; never from what an earlier build left in the
-output, so that building twice gives the same site. ``fonts.py`` cuts the fonts, ``offline.py`` writes what lets the
-book be read without a network.
+output, so that building twice gives the same site. ``styles.py`` makes the stylesheet, ``fonts.py`` cuts the fonts,
+``offline.py`` writes what lets the book be read without a network.
 """
 
 from __future__ import annotations
@@ -17,24 +17,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import lightningcss
 import offline
-from course import CODE_STYLES
-from fonts import ALWAYS, Kept, cut_kept, stand_in, weights_used
-from pygments.styles import get_style_by_name
-from pygments.token import STANDARD_TYPES, Token
+from fonts import ALWAYS, Kept
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from styles import write_styles
 
 LOGGER = logging.getLogger(__name__)
-STAND_IN = "Source Serif Fallback"  # the second name in the stylesheet's --prose
 TAG = re.compile(
     r"""<!--.*?-->|<(?P<raw>script|style)\b[^>]*>(?P<text>.*?)</(?P=raw)\s*>
     |<(?P<end>/?)(?P<name>[a-zA-Z][\w-]*)(?P<attributes>(?:[^<>"']|"[^"]*"|'[^']*')*)>""",
     re.DOTALL | re.VERBOSE,
 )
-FACE = re.compile(r"@font-face\s*{([^}]*)}")
 LICENCE = re.compile(r"(?i)\b(licen[cs]e|copying|notice|ofl)\b")
 
 
@@ -57,7 +51,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     kept = Kept(Path(app.doctreedir).parent / ".assets")
     pages = {path: path.read_text(encoding="utf-8") for path in html_files(out)}
     used = everything_used(pages.values(), source, kept)
-    written = write_styles(source, out / "_static", used, kept)
+    written = write_styles(source, out / "_static", used.names, used.prose, used.maths, kept)
     removed = sweep(out / "_static", pages.values())
     kept.tidy()
     stamp(out, pages)
@@ -137,101 +131,6 @@ def everything_used(pages: Iterable[str], source: Path, kept: Kept) -> Used:
     return total
 
 
-# -- the stylesheet and its fonts ------------------------------------------------------------------------------------
-
-
-def write_styles(source: Path, static: Path, used: Used, kept: Kept) -> dict[str, int]:
-    """Write ``course.css`` and the fonts it names into the output; return the size of each file."""
-    files = {}
-    course = (source / "course.css").read_text(encoding="utf-8")
-    for word in re.findall(r"/\*\s*keep:([^*]*)\*/", course):  # for pages that are made elsewhere from this stylesheet
-        used.names.update(word.split())
-    prose = used.prose | styled_characters(course)
-    weights = weights_used(course)
-
-    def serif(face: re.Match[str]) -> str:
-        name = re.search(r"url\([\"']?([^\"')]+\.woff2)", face[1])
-        if name is None:
-            return face[0]
-        italic = re.search(r"font-style:\s*italic", face[1])
-        range_ = (max(400, weights[0]) if italic else weights[0], weights[1])  # slanted and light is nowhere
-        font = (source / name[1]).read_bytes()
-        files[name[1]] = cut_kept(kept, font, prose, range_)
-        face_rule = re.sub(r"(font-weight:\s*)\d+ \d+", rf"\g<1>{range_[0]} {range_[1]}", face[0])
-        return face_rule if italic else stand_in(font, STAND_IN) + face_rule
-
-    course = FACE.sub(serif, course)
-    maths, maths_fonts = maths_styles((source / "katex" / "katex.min.css").read_text(encoding="utf-8"), used.names)
-    for name in maths_fonts:
-        files[name] = cut_kept(kept, (source / name).read_bytes(), used.maths)
-    files["course.css"] = prune(maths + code_styles(used.names) + course, used.names).encode()
-    for name, content in files.items():
-        write(static / name, content)
-    return {posixpath.basename(name): len(content) for name, content in files.items()}
-
-
-def prune(css: str, names: set[str]) -> str:
-    """Return the stylesheet small, and without rules for classes and ids that are not among ``names``."""
-    bare = re.sub(r"/\*.*?\*/|url\([^)]*\)|\"[^\"]*\"", "", css, flags=re.DOTALL)
-    symbols = set(re.findall(r"[.#](-?[A-Za-z_][\w-]*)", bare)) - set(re.findall(r"@keyframes\s+([\w-]+)", bare))
-    try:
-        return lightningcss.process_stylesheet(css, unused_symbols=symbols - names, minify=True)
-    except ValueError as problem:
-        raise ExtensionError(f"the stylesheet cannot be read: {problem}") from problem
-
-
-def maths_styles(css: str, names: set[str]) -> tuple[str, list[str]]:
-    """Return KaTeX's rules with only the font faces that pages need, and the paths of those fonts' files.
-
-    A face is needed if a rule that survives asks for its family, and for its weight and slant where they are not
-    regular (a rule for bold without a family makes the bold of every family needed).
-    """
-    css = css.replace("url(fonts/", "url(katex/fonts/")
-    rules = prune(FACE.sub("", css), names)
-    asked: dict[str, set[str]] = {}
-    for block in re.findall(r"{([^{}]*)}", rules):
-        bold = {"700"} if re.search(r"font-weight:\s*(700|bold)", block) else set()
-        slant = {"italic"} if re.search(r"font-style:\s*italic", block) else set()
-        for family in re.findall(r"KaTeX_\w+", block) or ["any"]:
-            asked.setdefault(family, set()).update(bold | slant)
-    faces, files = [], []
-    for body in FACE.findall(css):
-        face = {key: value.strip() for key, value in re.findall(r"(font-family|font-style|font-weight):([^;]+)", body)}
-        family = face["font-family"].strip("\"'")
-        special = {value for value in (face.get("font-style"), face.get("font-weight")) if value in ("italic", "700")}
-        name = re.search(r"url\([\"']?([^\"')]+\.woff2)", body)
-        if name and family in asked and special <= asked[family] | asked.get("any", set()):
-            described = "".join(f"{key}:{value};" for key, value in face.items())
-            faces.append(f'@font-face{{{described}font-display:swap;src:url({name[1]}) format("woff2")}}')
-            files.append(name[1])
-    return "".join(faces) + rules, files
-
-
-def code_styles(names: set[str]) -> str:
-    """Return the rules that colour code, one for both themes, for the classes of tokens that occur."""
-    light, dark = (get_style_by_name(name) for name in CODE_STYLES)
-    plain = light.style_for_token(Token), dark.style_for_token(Token)
-    rules: dict[str, list[str]] = {}
-    for token, name in STANDARD_TYPES.items():
-        styles = light.style_for_token(token), dark.style_for_token(token)
-        if not name or name not in names or styles == plain:
-            continue
-        declared = ""
-        if styles[0]["color"] != plain[0]["color"] or styles[1]["color"] != plain[1]["color"]:
-            first, second = (style["color"] or (plain[at]["color"]) for at, style in enumerate(styles))
-            declared = f"color:light-dark(#{first},#{second});"
-        declared += "font-weight:700;" * styles[0]["bold"] + "font-style:italic;" * styles[0]["italic"]
-        if declared:
-            rules.setdefault(declared, []).append(f".highlight .{name}")
-    return "".join(f"{','.join(selectors)}{{{declared}}}" for declared, selectors in rules.items())
-
-
-def styled_characters(css: str) -> set[str]:
-    """Return what a stylesheet itself puts on the page, such as marks in ``content``, written out or as \\2713."""
-    written = {character for character in css if character > "~"}
-    return written | {chr(int(code, 16)) for code in re.findall(r"\\([0-9a-fA-F]{2,5})\b", css)}
-
-
 # -- the output as a whole -------------------------------------------------------------------------------------------
 
 
@@ -290,12 +189,5 @@ def stamp(out: Path, pages: dict[Path, str]) -> None:
 
         stamped = re.sub(r'\b(href|src|data-index)="([^"?#:]+)\?v=[\w-]*"', versioned, text)
         if stamped != text:
-            write(path, stamped.encode())
+            offline.replace(path, stamped.encode())
             pages[path] = stamped
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file unless it already holds just this."""
-    if not path.is_file() or path.read_bytes() != content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)

@@ -24,6 +24,7 @@ import assets
 import figures
 import fonts
 import offline
+import styles
 
 STATIC = ROOT / "book" / "_static"
 SERIF = (STATIC / "fonts" / "source-serif-4-latin-wght-normal.woff2").read_bytes()
@@ -184,8 +185,8 @@ def test_text_is_told_apart_by_where_it_stands() -> None:
 
 def test_bold_and_slanted_faces_are_kept_where_a_rule_asks_for_them() -> None:
     css = (STATIC / "katex" / "katex.min.css").read_text(encoding="utf-8")
-    assert assets.maths_styles(css, {"katex"})[1] == ["katex/fonts/KaTeX_Main-Regular.woff2"]
-    _, files = assets.maths_styles(css, {"katex", "mathnormal", "mathbb", "delimsizing", "size3", "textbf"})
+    assert styles.maths_styles(css, {"katex"})[1] == ["katex/fonts/KaTeX_Main-Regular.woff2"]
+    _, files = styles.maths_styles(css, {"katex", "mathnormal", "mathbb", "delimsizing", "size3", "textbf"})
     names = " ".join(name.removeprefix("katex/fonts/KaTeX_").removesuffix(".woff2") for name in files)
     assert names == "AMS-Regular Main-Bold Main-Regular Math-BoldItalic Math-Italic Size3-Regular"
 
