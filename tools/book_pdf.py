@@ -98,7 +98,9 @@ def refer(link: Tag) -> None:
     """Put the page behind a link to another chapter; citations and names of functions say enough as they are."""
     target = str(link["href"])[1:]
     if not target.startswith(("bibliography", "api", "glossary")):
-        link.insert_after(fragment(f'<span class="page-ref"> (p. {number(target)})</span>'))
+        after = str(link.next_sibling or "")
+        page = f", p. {number(target)}" if after.startswith(")") else f" (p. {number(target)})"  # no two brackets
+        link.insert_after(fragment(f'<span class="page-ref">{page}</span>'))
 
 
 def fragment(text: str) -> Tag:

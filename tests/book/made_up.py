@@ -59,7 +59,8 @@ def chapter(number: int, title: str, other: str, paragraphs: int) -> str:
     return (
         f'<section id="{title.lower()}"><h1><span class="section-number">{number}</span>{title}'
         f'<a class="headerlink" href="#{title.lower()}">¶</a></h1><p class="chapter-line">5 minutes to read</p>'
-        f'<p>See <a href="{other}">the other one</a>, <a href="../appendix/words.html#word">a word</a>,'
+        f'<p>See <a href="{other}">the other one</a> (or <a href="{other}">here</a>),'
+        f' <a href="../appendix/words.html#word">a word</a>,'
         f' <a href="../../genindex.html">the index</a> and <a href="https://example.org/">a place</a>.</p>'
         f'<section id="same"><h2><span class="section-number">{number}.1. </span>A <code>section</code></h2>'
         f"{text * paragraphs}"

@@ -67,6 +67,12 @@ def test_the_foot_of_a_page_has_its_chapter_and_its_number(printed: Printed) -> 
         assert re.match(rf"{k} ?2 Two|2 Two ?{k}", text)  # Chromium draws the margins first
 
 
+def test_references_to_other_chapters_have_pages(printed: Printed) -> None:
+    n = printed.numbers["ch02--same"]
+    text = " ".join(printed.reader.pages[printed.numbers["ch01"] - 1].extract_text().split())
+    assert f"the other one (p. {n}) (or here, p. {n})" in text
+
+
 def test_bookmarks_are_nested(printed: Printed) -> None:
     marks = [(depth, title) for depth, title, _ in pdf_file.outline(printed.reader)]
     assert (0, "Part 1: First") in marks
