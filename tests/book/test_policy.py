@@ -147,9 +147,13 @@ def script_problems(html: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def texts(site: Path) -> dict[str, str]:
-    """Every page as text; templates in ``_static`` are none."""
+    """Every page as text, its formulas left empty; templates in ``_static`` are none."""
     files = {p.relative_to(site).as_posix(): p for p in sorted(site.rglob("*.html"))}
-    return {name: p.read_text(encoding="utf-8") for name, p in files.items() if not name.startswith("_static/")}
+    return {
+        name: browsing.without_formulas(p.read_text(encoding="utf-8"))
+        for name, p in files.items()
+        if not name.startswith("_static/")
+    }
 
 
 def test_every_page_says_what_it_may_do(texts: dict[str, str]) -> None:
