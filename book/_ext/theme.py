@@ -133,7 +133,6 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     ]
     context["before"] = before and neighbour(before)
     context["after"] = after and neighbour(after)
-    context["page_number"] = order[here].number if here is not None else ""
     context["page_class"] = page_class(pagename)
     context["outline"] = outline(context)
     context["metatags"] = re.sub(
