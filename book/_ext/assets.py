@@ -138,6 +138,7 @@ def sweep(static: Path, pages: Iterable[str]) -> int:
     """Remove from ``_static`` what no page, style or script names, except the licences of what stays."""
     files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
     named = {unquote(name) for page in pages for name in re.findall(r"_static/([^\"'?#\s<>&)]+)", page)}
+    named |= {f"icons/{name}" for name in offline.ICONS}  # the manifest names these
     found, fresh = set(), named & set(files)
     while fresh:
         found |= fresh
