@@ -21,6 +21,8 @@ if __package__ is None:  # run as `python tools/book_pdf.py`
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bs4 import BeautifulSoup, Tag
+from fontTools.ttLib import TTFont
+from fontTools.varLib.instancer import instantiateVariableFont
 from pypdf import PdfReader
 from pypdf.generic import ArrayObject, DictionaryObject
 
@@ -32,6 +34,7 @@ from tools.settings import BOOK, BUILD, ROOT, SITE
 FOLDER = BUILD / "pdf"
 STYLE = ROOT / "tools" / "book_pdf.css"
 STATIC = BOOK / "_static"
+WEIGHTS = {"normal": (300, 400, 600), "italic": (400, 600)}
 MEGABYTES = 25  # more than this is not easily sent to anybody
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 WIDTH = 514  # the text is 136 mm wide, in CSS pixels
@@ -56,8 +59,29 @@ class Unprintable(Exception):
 # -- the page to print ------------------------------------------------------------------------------------------------
 
 
-def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
-    """Return the whole book as one page of HTML, with 000 for every page number."""
+def fonts(folder: Path) -> str:
+    """Write the serif's weights into a folder, a file each, and return the rules that name them.
+
+    From the site's files, which hold all weights in one, Chromium would draw each letter instead of embedding the font.
+    """
+    rules = []
+    for style, weights in WEIGHTS.items():
+        for weight in weights:
+            goal = folder / f"source-serif-4-{style}-{weight}.ttf"
+            if not goal.exists():
+                font = TTFont(STATIC / f"fonts/source-serif-4-latin-wght-{style}.woff2")
+                instantiateVariableFont(font, {"wght": weight}, inplace=True, updateFontNames=False)
+                font.flavor = None
+                font.save(goal)
+            rules.append(
+                f'@font-face {{ font-family: "Source Serif 4"; font-style: {style}; font-weight: {weight}; '
+                f'src: url("{goal.as_uri()}"); }}\n'
+            )
+    return "".join(rules)
+
+
+def assemble(book: Bound, about: dict[str, str], site: Path, folder: Path) -> str:
+    """Return the whole book as one page of HTML to be written to a folder, with 000 for every page number."""
     for entry in book.entries:
         for link in entry.article.select("a.across"):
             refer(link)
@@ -89,7 +113,7 @@ def assemble(book: Bound, about: dict[str, str], site: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(about["title"])}</title>\n'
         f'<link rel="stylesheet" href="{(STATIC / "katex/katex.min.css").as_uri()}">\n'
-        f'<link rel="stylesheet" href="{STYLE.as_uri()}">\n<style>\n{"".join(feet)}</style></head>\n'
+        f'<link rel="stylesheet" href="{STYLE.as_uri()}">\n<style>\n{fonts(folder)}{"".join(feet)}</style></head>\n'
         f"<body>\n{bound.with_formulas(chr(10).join(body), book)}\n</body></html>\n"
     )
 
@@ -409,7 +433,7 @@ def main() -> int:
         figures = bound.pixel_pictures(book, SITE)
         FOLDER.mkdir(parents=True, exist_ok=True)
         source, goal = FOLDER / "book.html", FOLDER / f"{bound.NAME}.pdf"
-        text = assemble(book, about, SITE)
+        text = assemble(book, about, SITE, FOLDER)
         print("Printing the book, two or three times until every page number is right ...", flush=True)
         with browser() as started:
             _, cut = print_until_stable(started.new_page(), text, source, goal)

@@ -21,7 +21,7 @@ class Printed:
         site = made_up.site(folder / "site")
         book = bound.bind(site, made_up.TOC)
         source, self.path = folder / "book.html", folder / "book.pdf"
-        text = book_pdf.assemble(book, made_up.ABOUT, site)
+        text = book_pdf.assemble(book, made_up.ABOUT, site, folder)
         page = browser.new_page()
         self.numbers, self.cut = book_pdf.print_until_stable(page, text, source, self.path)
         page.close()
@@ -84,6 +84,16 @@ def test_bookmarks_are_nested(printed: Printed) -> None:
 
 def test_figures_stay_drawings(printed: Printed) -> None:
     assert pdf_file.raster_images(printed.reader) == 0
+
+
+def test_fonts_are_embedded_as_fonts(printed: Printed) -> None:
+    found = {}
+    for page in printed.reader.pages:
+        resources: Any = page["/Resources"]
+        for font in resources["/Font"].get_object().values():
+            found[str(font.get_object().get("/BaseFont", "drawn"))] = font.get_object()["/Subtype"]
+    assert any("SourceSerif" in name for name in found)
+    assert "/Type3" not in found.values()
 
 
 def test_the_packed_file_says_the_same_and_is_smaller(printed: Printed) -> None:
