@@ -66,10 +66,11 @@ def fonts(folder: Path) -> str:
     """
     rules = []
     for style, weights in WEIGHTS.items():
+        source = STATIC / f"fonts/source-serif-4-latin-wght-{style}.woff2"
         for weight in weights:
             goal = folder / f"source-serif-4-{style}-{weight}.ttf"
-            if not goal.exists():
-                font = TTFont(STATIC / f"fonts/source-serif-4-latin-wght-{style}.woff2")
+            if not goal.exists() or goal.stat().st_mtime < source.stat().st_mtime:
+                font = TTFont(source)
                 instantiateVariableFont(font, {"wght": weight}, inplace=True, updateFontNames=False)
                 font.flavor = None
                 font.save(goal)
