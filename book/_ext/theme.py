@@ -20,7 +20,14 @@ from sphinx.config import Config
 
 THEME = Path(__file__).resolve().parent.parent / "_theme"
 STATIC = THEME.parent / "_static"
-PRELOADED = ("fonts/source-serif-4-latin-wght-normal.woff2", "fonts/source-serif-4-latin-wght-italic.woff2")
+#: Fonts that are asked for before the stylesheet is there, and what in a page's opening asks for them.
+OPENING_FONTS = {
+    "fonts/source-serif-4-latin-wght-normal.woff2": "",
+    "fonts/source-serif-4-latin-wght-italic.woff2": r"<em\b|<i\b",
+    "katex/fonts/KaTeX_Main-Regular.woff2": r'class="katex-html"',
+    "katex/fonts/KaTeX_Math-Italic.woff2": r"\bmathnormal\b",
+    "katex/fonts/KaTeX_AMS-Regular.woff2": r"\bmathbb\b|\bamsrm\b",
+}
 WORDS_A_MINUTE = 200  # of a text that is studied; a formula, a line of code and a figure are counted in seconds
 SECONDS = {nodes.math_block: 12, nodes.math: 1, nodes.image: 15}
 SECONDS_A_LINE = 2.5
@@ -43,7 +50,7 @@ def choose_theme(app: Sphinx, config: Config) -> None:
 def first_script() -> str:
     """Return the script that stands in every page's head, without its comment."""
     text = re.sub(r"/\*.*?\*/", "", (THEME / "first.js").read_text(encoding="utf-8"), flags=re.DOTALL)
-    return re.sub(r"\s*\n\s*", "\n", text).strip().replace("PRELOAD", " ".join(PRELOADED))
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
 def policy() -> str:
@@ -138,6 +145,7 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     context["metatags"] = re.sub(
         r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or ""
     )  # the layout has it
+    context["fonts"] = " ".join(opening_fonts(context.get("body") or ""))
     context["policy"] = Markup(policy())  # its quotes are what it is about
     context["first_script"] = Markup(first_script())
     context["static"] = lambda name: f"{pathto('_static/' + name, True)}?v={fingerprint(name)}"
@@ -167,6 +175,12 @@ def page_scripts(body: str) -> list[str]:
     if re.search(r'<figure class="[^"]*\bmoving\b', body):
         scripts.append("moving.js")
     return scripts
+
+
+def opening_fonts(body: str) -> list[str]:
+    """Return the fonts that the page needs at once: those of its text up to the first section's heading."""
+    opening = body.partition("<h2")[0]
+    return [font for font, sign in OPENING_FONTS.items() if re.search(sign, opening)]
 
 
 def outline(context: dict[str, Any]) -> Markup:

@@ -44,25 +44,26 @@
     }
   };
 
-  // Outline: the section that is being read
-  const links = new Map([...document.querySelectorAll("#outline a")].map(link => [decodeURIComponent(link.hash.slice(1)), link]));
-  const heads = [...links.keys()].map(id => document.getElementById(id)).filter(Boolean);
+  // Outline: the section that is being read. Where a section stands is known before it is laid out; those inside it are
+  // asked for only when it is the one.
+  const list = document.querySelector("#outline ul");
+  const lastBegun = items => [...items?.children ?? []].filter(item => {
+    const section = document.getElementById(decodeURIComponent(item.querySelector("a").hash.slice(1)));
+    return section && section.getBoundingClientRect().top < innerHeight * 0.3;
+  }).at(-1);
   let waiting = false;
   const follow = () => {
     waiting = false;
-    let here = null;
-    for (const head of heads) if (head.getBoundingClientRect().top < innerHeight * 0.3) here = head;
-    for (const [id, link] of links) {
-      const is = here?.id === id;
-      if (is === link.classList.contains("here")) continue;
-      link.classList.toggle("here", is);
-      if (is) {
-        link.setAttribute("aria-current", "location");
-        if (matchMedia("(min-width: 62rem)").matches) link.scrollIntoView({ block: "nearest", behavior: "instant" });
-      } else link.removeAttribute("aria-current");
-    }
+    const section = lastBegun(list), here = (lastBegun(section?.querySelector("ul")) ?? section)?.querySelector("a");
+    const before = document.querySelector("#outline a.here");
+    if (here === (before ?? undefined)) return;
+    before?.classList.remove("here");
+    before?.removeAttribute("aria-current");
+    here?.classList.add("here");
+    here?.setAttribute("aria-current", "location");
+    if (here && matchMedia("(min-width: 62rem)").matches) here.scrollIntoView({ block: "nearest", behavior: "instant" });
   };
-  if (heads.length) {
+  if (list) {
     addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(follow); } }, { passive: true });
   }
   for (const side of document.querySelectorAll(".side nav"))   // an opened side closes when it has led somewhere
