@@ -360,7 +360,8 @@ def test_skip_link(wide: Any, page: str) -> None:
 def _skip_link(page: Any) -> list[str]:
     page.keyboard.press("Tab")
     focus = page.evaluate("""async () => {
-        await Promise.all(document.getAnimations().map(animation => animation.finished));
+        const running = document.getAnimations().filter(animation => animation.timeline === document.timeline);
+        await Promise.all(running.map(animation => animation.finished));
         const e = document.activeElement, box = e.getBoundingClientRect();
         return {href: e.getAttribute('href') || '', text: e.textContent,
                 visible: e.checkVisibility() && box.top >= 0 && box.left >= 0 && box.width > 20 && box.height > 8}}""")
