@@ -31,8 +31,9 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 def inputs() -> list[Path]:
     """Return every file that pages depend on without naming it."""
-    found = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt", "pyproject.toml")]
-    for folder in ("mathdl", "book/_ext", "book/_data", "book/_experiments", "tools"):
+    named = ("_config.yml", "_toc.yml", "requirements.txt", "pyproject.toml", "tools/build.py", "tools/settings.py")
+    found = [ROOT / name for name in named]
+    for folder in ("mathdl", "book/_ext", "book/_data", "book/_experiments"):
         found += files(ROOT / folder)
     sklearn = importlib.util.find_spec("sklearn")
     if sklearn is not None and sklearn.origin is not None:  # the real data sets ship inside it

@@ -22,6 +22,8 @@ import sphinxcontrib.katex as katex
 from bs4 import BeautifulSoup, NavigableString, Tag
 from docutils import nodes
 from figures import size_images
+from myst_nb.core import render
+from myst_nb.core.utils import coalesce_streams
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES, Token
 from sphinx.application import Sphinx
@@ -43,6 +45,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.connect("builder-inited", lambda _: katex.KaTeXServer.get())  # one program for all processes to come
         os.register_at_fork(after_in_child=connect_anew)
     app.connect("html-page-context", finish_page, priority=900)
+    render.coalesce_streams = whole_streams
     Collector.assign_section_numbers = numbered_by_file(Collector.assign_section_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -120,6 +123,24 @@ def start_katex(server: Any, folder: Path, timeout: float) -> tuple[Popen[bytes]
             return process, connection
     process.kill()
     raise ExtensionError("Node.js was started to render the maths and did not answer within a minute.")
+
+
+def whole_streams(outputs: list[Any]) -> list[Any]:
+    """Join what a cell printed, as it printed it, before MyST-NB does and starts a line at each message.
+
+    How a cell's prints are cut into messages is an accident of timing, and on a busy machine the cut is within a line.
+    """
+    joined: list[Any] = []
+    streams: dict[str, Any] = {}
+    for output in outputs:
+        first = streams.get(output.get("name")) if output["output_type"] == "stream" else None
+        if first is not None:
+            first["text"] += output["text"]
+            continue
+        joined.append(output)
+        if output["output_type"] == "stream":
+            streams[output["name"]] = output
+    return coalesce_streams(joined)
 
 
 def side_by_side(app: Sphinx) -> None:

@@ -20,6 +20,7 @@ from sphinx.config import Config
 
 THEME = Path(__file__).resolve().parent.parent / "_theme"
 STATIC = THEME.parent / "_static"
+OPENING = 1500  # characters
 #: Fonts that are asked for before the stylesheet is there, and what in a page's opening asks for them.
 OPENING_FONTS = {
     "fonts/source-serif-4-latin-wght-normal.woff2": "",
@@ -178,8 +179,13 @@ def page_scripts(body: str) -> list[str]:
 
 
 def opening_fonts(body: str) -> list[str]:
-    """Return the fonts that the page needs at once: those of its text up to the first section's heading."""
-    opening = body.partition("<h2")[0]
+    """Return the fonts that the page needs at once: those of the text that a screen or two can show."""
+    shown, end = 0, 0
+    for text in re.finditer(r">([^<]+)", body):
+        shown, end = shown + len(text[1].strip()), text.end()
+        if shown > OPENING:
+            break
+    opening = body[:end]
     return [font for font, sign in OPENING_FONTS.items() if re.search(sign, opening)]
 
 

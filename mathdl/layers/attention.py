@@ -149,7 +149,7 @@ class MultiHeadAttention(Layer):
     Parameters
     ----------
     heads : int
-        h.
+        How many, h.
     mask : ndarray of bool, shape (t, t), optional
         True where a position (row) sees another (column), as in `Attention`.
 

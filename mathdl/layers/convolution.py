@@ -267,7 +267,7 @@ class Conv2d(_Convolution):
     Parameters
     ----------
     channels : int, optional
-        d.
+        How many come out, d.
     size : int or tuple of two int, optional
         (k, l), or one number for both.
     stride, padding : int or tuple of two int

@@ -155,6 +155,17 @@ def test_a_derivative_without_its_check_is_a_warning(caplog: pytest.LogCaptureFi
         assert (page.select_one("a.checked") is not None) == (not expected)
 
 
+def test_lines_that_arrive_in_pieces_stay_lines() -> None:
+    pieces = [
+        {"output_type": "stream", "name": "stdout", "text": "passed:"},
+        {"output_type": "stream", "name": "stderr", "text": "careful\n"},
+        {"output_type": "stream", "name": "stdout", "text": " True\nnext\n"},
+        {"output_type": "display_data"},
+    ]
+    joined = course().whole_streams(pieces)
+    assert [output.get("text") for output in joined] == ["passed: True\nnext\n", "careful\n", None]
+
+
 def test_the_digests_see_data_package_and_lock_and_the_looks() -> None:
     names, looks = {path.name for path in build.inputs()}, {path.name for path in build.looks()}
     assert {"requirements.txt", "_config.yml", "checking.py", "course.py", "digits.csv.gz"} <= names
