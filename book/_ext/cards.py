@@ -41,7 +41,6 @@ LARGEST = 120_000  # bytes of a picture; some networks leave out what takes long
 #: Pages that Sphinx makes and nobody writes have no description of their own.
 GENERATED = {
     "genindex": "Every function and class of mathdl, the course's package, from A to Z, with links to what they do.",
-    "py-modindex": "The modules of mathdl, the course's package, with links to the descriptions of what they hold.",
     "search": "Search the course for words, for formulas by their names, and for functions of mathdl.",
 }
 

@@ -496,7 +496,7 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
     (root / "_static").mkdir(exist_ok=True)
     for name, script in (("search-index.js", index), ("search-text.js", text)):
         (root / "_static" / name).write_text(script, encoding="utf-8", newline="\n")
-    for path in [*documents, *(root / f"{name}.html" for name in ("search", "genindex", "py-modindex"))]:
+    for path in [*documents, *(root / f"{name}.html" for name in ("search", "genindex"))]:
         if path.exists():
             before = path.read_text(encoding="utf-8")
             after = point_to_index(before, version(index))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ from typing import Any
 import browsing
 import pytest
 from chapters import ROOT
-
-sys.path.append(str(ROOT / "book" / "_ext"))
 
 KEPT = """async () => {
     const names = await caches.keys(), kept = [];

@@ -6,25 +6,21 @@ import io
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-import pytest
-from bs4 import BeautifulSoup
-from fontTools.ttLib import TTFont
-from PIL import Image
-
-from tools.settings import ROOT
-
-sys.path.append(str(ROOT / "book" / "_ext"))
 
 import assets
 import figures
 import fonts
 import offline
+import pytest
 import styles
+from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
+from PIL import Image
+
+from tools.settings import ROOT
 
 STATIC = ROOT / "book" / "_static"
 SERIF = (STATIC / "fonts" / "source-serif-4-latin-wght-normal.woff2").read_bytes()

@@ -6,7 +6,6 @@ import importlib
 import io
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +17,6 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from tools.settings import ROOT
-
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 cards: Any = importlib.import_module("cards")
 takeaway: Any = importlib.import_module("takeaway")
 

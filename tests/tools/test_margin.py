@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ from docutils import nodes
 
 from tools.settings import ROOT
 
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 margin: Any = importlib.import_module("margin")
 course: Any = importlib.import_module("course")
 STATIC = ROOT / "book" / "_static"
