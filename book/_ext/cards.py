@@ -26,6 +26,7 @@ import resvg_py
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from fontTools.varLib import instancer
+from offline import replace
 from PIL import Image
 from sphinx.application import Sphinx
 
@@ -203,8 +204,8 @@ def draw(app: Sphinx, pagename: str, title: str, figure: Path) -> Path:
     if not picture.exists():
         for old in kept.glob(f"{stem}.*.png"):
             old.unlink()
-        write(picture, render(drawing, fonts))
-    write(goal, picture.read_bytes())
+        replace(picture, render(drawing, fonts))
+    replace(goal, picture.read_bytes())
     return goal
 
 
@@ -374,7 +375,7 @@ def make_fonts(source: Path, folder: Path) -> dict[str, str]:
             fixed.flavor = None
             text = io.BytesIO()
             fixed.save(text)
-            write(path, text.getvalue())
+            replace(path, text.getvalue())
         made[name] = str(path)
     symbols = Path(matplotlib.get_data_path(), "fonts", "ttf")
     return {**made, "symbols": str(symbols / "DejaVuSans.ttf")}
@@ -431,10 +432,10 @@ def finish_site(app: Sphinx, exception: Exception | None) -> None:
     if address:
         robots += f"Sitemap: {address}sitemap.xml\n"
         pages = [app.config.root_doc, *sorted(app.env.found_docs - {app.config.root_doc})]
-        write(out / "sitemap.xml", sitemap([address + app.builder.get_target_uri(page) for page in pages]).encode())
+        replace(out / "sitemap.xml", sitemap([address + app.builder.get_target_uri(page) for page in pages]).encode())
     else:
         (out / "sitemap.xml").unlink(missing_ok=True)
-    write(out / "robots.txt", robots.encode())
+    replace(out / "robots.txt", robots.encode())
 
 
 def sitemap(addresses: list[str]) -> str:
@@ -452,19 +453,11 @@ def write_icons(icon: Path, out: Path) -> None:
     ground = re.search(r'<rect\b[^>]*\bfill="(#\w+)"', drawing)
     whole = re.sub(r'(<rect\b[^>]*?) rx="[^"]*"', r"\1", drawing, count=1) if ground else drawing
     data = resvg_py.svg_to_bytes(svg_string=whole, width=180, height=180, skip_system_fonts=True)
-    write(out / "_static" / "icon-180.png", bytes(data))
+    replace(out / "_static" / "icon-180.png", bytes(data))
     images = [
         Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=drawing, width=size, height=size))))
         for size in (32, 16)
     ]
     file = io.BytesIO()
     images[0].save(file, format="ICO", sizes=[(32, 32), (16, 16)], append_images=images[1:])
-    write(out / "favicon.ico", file.getvalue())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file, unless it holds the same already: what has not changed keeps its time."""
-    if path.exists() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    replace(out / "favicon.ico", file.getvalue())

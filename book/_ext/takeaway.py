@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 import nbformat
 import yaml
-from cards import make_fonts, plain, site_address, size_of_png, to_png, write
+from cards import make_fonts, plain, site_address, size_of_png, to_png
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -244,7 +244,7 @@ def write_notebook(app: Sphinx, pagename: str, body: str) -> str | None:
         key = hashlib.sha256(drawing.encode()).hexdigest()[:24]
         path = kept / "figures" / pagename.replace("/", "-") / f"{key}.png"
         if not path.exists():
-            write(path, to_png(drawing, fonts, zoom=2)[0])
+            replace(path, to_png(drawing, fonts, zoom=2)[0])
         drawn.add(path)
         data = path.read_bytes()
         return data, *(side // 2 for side in size_of_png(data))
@@ -261,7 +261,7 @@ def write_notebook(app: Sphinx, pagename: str, body: str) -> str | None:
         old.unlink()
     if facts.values:
         LOGGER.warning("%d computed numbers of the page are not in its notebook", len(facts.values), location=pagename)
-    write(Path(app.outdir, path), nbformat.writes(made).encode())
+    replace(Path(app.outdir, path), nbformat.writes(made).encode())
     return path
 
 
