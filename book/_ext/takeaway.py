@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 import nbformat
 import yaml
-from cards import make_fonts, plain, site_address, to_png
+from cards import make_fonts, plain, site_address, size_of_png, to_png
 from offline import replace
 from sphinx.application import Sphinx
 from sphinx.util import logging
