@@ -20,7 +20,7 @@ from sphinx.config import Config
 
 THEME = Path(__file__).resolve().parent.parent / "_theme"
 STATIC = THEME.parent / "_static"
-OPENING = 1500  # characters
+OPENING = 6000  # characters
 #: Fonts that are asked for before the stylesheet is there, and what in a page's opening asks for them.
 OPENING_FONTS = {
     "fonts/source-serif-4-latin-wght-normal.woff2": "",
@@ -179,7 +179,7 @@ def page_scripts(body: str) -> list[str]:
 
 
 def opening_fonts(body: str) -> list[str]:
-    """Return the fonts that the page needs at once: those of the text that a screen or two can show."""
+    """Return the fonts that the page needs at once: those of the text that is laid out at first, some screens long."""
     shown, end = 0, 0
     for text in re.finditer(r">([^<]+)", body):
         shown, end = shown + len(text[1].strip()), text.end()
