@@ -71,7 +71,7 @@ jupyter_book.cli.main.main()
 
 def run_jupyter_book() -> int:
     """Run the build, showing and logging what it says; return its exit status."""
-    jobs = str(min(os.cpu_count() or 1, 4))
+    jobs = str(min(os.cpu_count() or 1, 4) if sys.platform == "linux" else 1)  # Sphinx forks, which others do badly
     if not (BUILD / ".doctrees").exists():
         print(f"Executing the chapters, {jobs} at a time, which takes some minutes.", flush=True)
     command = [sys.executable, "-c", JUPYTER_BOOK, jobs, "build", "-W", "-n", "--keep-going", str(ROOT)]
