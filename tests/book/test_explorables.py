@@ -55,6 +55,7 @@ def _rho(panel: Any) -> float:
 
 def test_the_choices_show_the_radius_that_the_engine_finds(browser: Any, address: str) -> None:
     with browsing.visit(browser, address) as seen:
+        browsing.lay_out(seen.page)
         panel = seen.page.locator(f"#{FIGURE} .explorable-panel")
         assert sorted(panel.locator("button").all_inner_texts()) == sorted(CHOICES)
         for name, optimizer in CHOICES.items():
@@ -66,6 +67,7 @@ def test_the_choices_show_the_radius_that_the_engine_finds(browser: Any, address
 
 def test_the_sliders_work_by_keyboard_and_say_what_they_are(browser: Any, address: str) -> None:
     with browsing.visit(browser, address, width=360) as seen:
+        browsing.lay_out(seen.page)
         panel = seen.page.locator(f"#{FIGURE} .explorable-panel")
         panel.get_by_role("button", name="Heavy ball, β = 0.9", exact=True).click()
         panel.get_by_label("momentum β").focus()

@@ -58,7 +58,7 @@ def test_notes_stand_beside_their_paragraphs_or_below(browser: Any, address: str
     with browsing.visit(browser, f"{address}/{name}.html", javascript=False) as seen:
         for width, problems in ((1280, _beside), (1000, _below), (360, _below)):
             seen.page.set_viewport_size({"width": width, "height": 800})
-            seen.page.evaluate("document.documentElement.dataset.whole = ''")  # what is far off is laid out as well
+            browsing.lay_out(seen.page)
             notes = seen.page.evaluate(NOTES)
             assert len(notes) == count
             assert not list(problems(notes, width)), width
