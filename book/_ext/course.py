@@ -169,6 +169,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     link_equation_numbers(page)
     fold_dropdowns(page)
     remove_repeated_ids(page)
+    drop_empty_heads(page)
     unpunctuate_number(page)
     open_part(page, pagename, context)
     number_only_chapters(page, pagename)
@@ -231,6 +232,13 @@ def remove_repeated_ids(page: BeautifulSoup) -> None:
     """Exercises wrap their text in a section that is called the same each time; an id may stand once on a page."""
     for section in page.select("section#exercise-content, section#solution-content"):
         section.unwrap()
+
+
+def drop_empty_heads(page: BeautifulSoup) -> None:
+    """A column without a name has no head: an empty one is read out as if something were missing."""
+    for cell in page.select("thead th"):
+        if not cell.get_text(strip=True):
+            cell.name = "td"
 
 
 def unpunctuate_number(page: BeautifulSoup) -> None:

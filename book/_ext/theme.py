@@ -28,6 +28,10 @@ OPENING_FONTS = {
     "katex/fonts/KaTeX_Main-Regular.woff2": r'class="katex-html"',
     "katex/fonts/KaTeX_Math-Italic.woff2": r"\bmathnormal\b",
     "katex/fonts/KaTeX_AMS-Regular.woff2": r"\bmathbb\b|\bamsrm\b",
+    "katex/fonts/KaTeX_SansSerif-Regular.woff2": r"\bmathsf\b",
+    "katex/fonts/KaTeX_Main-Bold.woff2": r"\bmathbf\b",
+    "katex/fonts/KaTeX_Size1-Regular.woff2": r"\bdelimsizing size1\b|\bop-symbol small-op\b",
+    "katex/fonts/KaTeX_Size2-Regular.woff2": r"\bdelimsizing size2\b|\bop-symbol large-op\b",
 }
 WORDS_A_MINUTE = 200  # of a text that is studied; a formula, a line of code and a figure are counted in seconds
 SECONDS = {nodes.math_block: 12, nodes.math: 1, nodes.image: 15}

@@ -166,6 +166,13 @@ def test_lines_that_arrive_in_pieces_stay_lines() -> None:
     assert [output.get("text") for output in joined] == ["passed: True\nnext\n", "careful\n", None]
 
 
+def test_a_column_without_a_name_has_no_head() -> None:
+    table = "<table><thead><tr><th><p></p></th><th>rate</th></tr></thead></table>"
+    page = course().BeautifulSoup(table, "html.parser")
+    course().drop_empty_heads(page)
+    assert [cell.name for cell in page.select("tr > *")] == ["td", "th"]
+
+
 def test_the_digests_see_data_package_and_lock_and_the_looks() -> None:
     names, looks = {path.name for path in build.inputs()}, {path.name for path in build.looks()}
     assert {"requirements.txt", "_config.yml", "checking.py", "course.py", "digits.csv.gz"} <= names
