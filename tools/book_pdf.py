@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import itertools
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from pypdf.generic import ArrayObject, DictionaryObject
 
 from tools import bound
 from tools.bound import Bound, Entry, unnumbered
+from tools.chromium import FLAGS, chromium
 from tools.pdf_file import destinations, outline, raster_images, rewritten
 from tools.settings import BOOK, BUILD, ROOT, SITE
 
@@ -36,17 +36,7 @@ STYLE = ROOT / "tools" / "book_pdf.css"
 STATIC = BOOK / "_static"
 WEIGHTS = {"normal": (300, 400, 600), "italic": (400, 600)}
 MEGABYTES = 25  # more than this is not easily sent to anybody
-MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 WIDTH = 514  # the text is 136 mm wide, in CSS pixels
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 #: What must not be read on paper: words of buttons and folds, and TeX that nothing has set.
 NOISE = re.compile(r"(?:Show|Hide) the (?:code|solution)|First hint|Second hint|Link to this heading|Permalink")
 RAW_TEX = re.compile(r"\$\$|\\begin\{|\\\(|\\\[|\\[a-zA-Z]{2,}|\$[^$\s][^$]*\$")
@@ -252,13 +242,10 @@ def fill(page: str, numbers: dict[str, int]) -> str:
 # -- printing ---------------------------------------------------------------------------------------------------------
 
 
-def chromium() -> str:
-    """Return the path of the system's Chromium."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"):
-        if path := shutil.which(name):
-            return path
-    if MAC.exists():
-        return str(MAC)
+def needed_browser() -> str:
+    """Return the path of the system's Chromium, without which nothing is printed."""
+    if path := chromium():
+        return path
     raise Unprintable(
         "Chromium or Chrome is needed to print the book, and none was found. Install the system's package "
         "(Debian: apt install chromium), or put it on PATH."
@@ -268,7 +255,7 @@ def chromium() -> str:
 @contextmanager
 def browser() -> Iterator[Any]:
     """Start the system's browser; it is closed at the end."""
-    path = chromium()
+    path = needed_browser()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -428,7 +415,7 @@ def letters(text: str) -> str:
 
 def main() -> int:
     try:
-        chromium()
+        needed_browser()
         book = bound.bind(SITE, bound.table_of_contents())
         about = bound.describe(book)
         figures = bound.pixel_pictures(book, SITE)

@@ -1,11 +1,13 @@
-"""The system's Chromium, which opens pages for the tests and for `make site-report`: where it is, how it is started."""
+"""The system's Chromium, which opens pages for tests, reports and `make pdf`: where it is, how it is started."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")  # is not on PATH
 #: Nothing but the page: no graphics card, no updates, no calls home.
 FLAGS = [
     "--no-sandbox",
@@ -19,5 +21,8 @@ FLAGS = [
 
 
 def chromium() -> str | None:
-    """Return the path of Chromium: what CHROME_PATH says, else the first that is on PATH; ``None`` without one."""
-    return os.environ.get("CHROME_PATH") or next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Return the path of Chromium: what CHROME_PATH says, else the first that there is; ``None`` without one."""
+    if named := os.environ.get("CHROME_PATH"):
+        return named
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    return found or (str(MAC) if MAC.exists() else None)

@@ -33,14 +33,8 @@ LICENCE = re.compile(r"(?i)\b(licen[cs]e|copying|notice|ofl)\b")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("html-page-context", add_script, priority=960)  # after theme.py has made the list
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def add_script(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Every page can start the keeping of the book."""
-    context.setdefault("page_scripts", []).append("offline.js")
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:

@@ -6,6 +6,7 @@ The templates in ``book/_theme`` show what is worked out here; ``book/_static/co
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
+from course import is_chapter, part_of
 from docutils import nodes
 from markupsafe import Markup
 from sphinx.application import Sphinx
@@ -52,12 +54,14 @@ def choose_theme(app: Sphinx, config: Config) -> None:
     config.html_permalinks_icon = "¶"
 
 
+@functools.cache
 def first_script() -> str:
     """Return the script that stands in every page's head, without its comment."""
     text = re.sub(r"/\*.*?\*/", "", (THEME / "first.js").read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
+@functools.cache
 def policy() -> str:
     """Return what a page may load: its own site's files, and the one inline script above, by its hash."""
     digest = base64.b64encode(hashlib.sha256(first_script().encode()).digest()).decode()
@@ -147,9 +151,8 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     context["after"] = after and neighbour(after)
     context["page_class"] = page_class(pagename)
     context["outline"] = outline(context)
-    context["metatags"] = re.sub(
-        r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or ""
-    )  # the layout has it
+    # the layout has the viewport, further up
+    context["metatags"] = re.sub(r'<meta name="viewport"[^>]*>\n?', "", context.get("metatags") or "")
     context["fonts"] = " ".join(opening_fonts(context.get("body") or ""))
     context["policy"] = Markup(policy())  # its quotes are what it is about
     context["first_script"] = Markup(first_script())
@@ -164,17 +167,16 @@ def furnish(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
 
 def page_class(pagename: str) -> str:
     """Name a page's kind for the stylesheet: ``chapter``, ``opener``, ``home``, or ``plain``."""
-    file = pagename.rpartition("/")[2]
-    if re.match(r"\d+-", file):
+    if is_chapter(pagename):
         return "chapter"
-    if file == "index":
-        return "opener" if pagename.count("/") > 1 else "home"
-    return "plain"
+    if part_of(pagename):
+        return "opener"
+    return "home" if pagename.rpartition("/")[2] == "index" else "plain"
 
 
 def page_scripts(body: str) -> list[str]:
     """Return the scripts that this page has a use for."""
-    scripts = ["course.js", "search.js"]
+    scripts = ["course.js", "search.js", "offline.js"]
     if 'class="highlight"' in body:
         scripts.append("copy.js")
     if re.search(r'<figure class="[^"]*\bmoving\b', body):

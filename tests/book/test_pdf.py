@@ -11,7 +11,7 @@ import made_up
 import pytest
 from pypdf import PdfReader, PdfWriter
 
-from tools import book_pdf, bound, pdf_file
+from tools import book_pdf, bound, chromium, pdf_file
 
 
 class Printed:
@@ -162,7 +162,8 @@ def test_pictures_made_of_pixels_are_counted(browser: Any, tmp_path: Path) -> No
 def test_without_chromium_it_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(book_pdf.shutil, "which", lambda _: None)
-    monkeypatch.setattr(book_pdf, "MAC", Path("/nowhere"))
+    monkeypatch.setattr(chromium.shutil, "which", lambda _: None)
+    monkeypatch.setattr(chromium, "MAC", Path("/nowhere"))
+    monkeypatch.delenv("CHROME_PATH", raising=False)
     assert book_pdf.main() == 1
     assert "apt install chromium" in capsys.readouterr().out

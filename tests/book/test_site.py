@@ -699,6 +699,7 @@ def test_other_numbers_in_the_prose_are_found(tmp_path: Path) -> None:
 
 def test_a_missing_browser_is_skipped_by_name_and_fails_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr("tools.chromium.MAC", Path("/nowhere"))
     monkeypatch.delenv("CHROME_PATH", raising=False)
     assert browsing.chromium() is None
     monkeypatch.delenv("CI", raising=False)
